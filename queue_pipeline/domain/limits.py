@@ -50,6 +50,15 @@ class Limits:
     payload_max_depth: int = 64
     lane_quota_default: int = 64
     drains_per_shard_max: int = 2
+    send_deadline_seconds: float = 20.0
+    send_margin_seconds: float = 1.0
+    send_record_seconds: float = 10.0
+    send_backoff_base_seconds: float = 5.0
+    send_backoff_max_seconds: float = 300.0
+    send_retry_after_max_seconds: float = 3600.0
+    send_attempts_max: int = 20
+    send_human_seconds: float = 1800.0
+    send_batch: int = 50
 
 
 REASONS: dict[str, tuple[str, str]] = {
@@ -119,6 +128,18 @@ REASONS: dict[str, tuple[str, str]] = {
     "payload_max_depth": ("levels", "Deeper JSON is an attack or an accident."),
     "lane_quota_default": ("jobs", "Jobs of one workspace that may be claimed at the same time."),
     "drains_per_shard_max": ("function runs", "One drain and one relief drain beside it."),
+    "send_deadline_seconds": ("s", "One attempt to hand a message to its provider; past it the outcome is unknown."),
+    "send_margin_seconds": ("s", "The sender gives up this long before its deadline, so that no late sender is alive."),
+    "send_record_seconds": (
+        "s",
+        "How long a sender tries to write down a provider's answer while the database is away; late is harmless.",
+    ),
+    "send_backoff_base_seconds": ("s", "First new try of a message that was certainly not sent, doubling."),
+    "send_backoff_max_seconds": ("s", "A provider that is back is noticed within 5 minutes."),
+    "send_retry_after_max_seconds": ("s", "A provider may ask for more patience than our backoff, but not for a day."),
+    "send_attempts_max": ("attempts", "About 75 minutes of tries; then a person looks."),
+    "send_human_seconds": ("s", "A message in doubt for 30 minutes is a person's to decide."),
+    "send_batch": ("messages", "Bounds one turn of reconciliation."),
 }
 
 
@@ -149,6 +170,14 @@ def check_relations(limits: Limits) -> list[str]:
             "the default deadline must not exceed the longest",
         ),
         (limits.backoff_base_seconds <= limits.backoff_max_seconds, "the first backoff must not exceed the longest"),
+        (
+            limits.send_deadline_seconds + limits.send_margin_seconds < limits.lease_seconds,
+            "a send must end within the lease of the function run that began it",
+        ),
+        (
+            limits.send_margin_seconds * 2 < limits.send_deadline_seconds,
+            "the sender's margin must be a small part of its deadline",
+        ),
         (
             limits.inline_recovery_after_seconds < limits.queue_age_limit_seconds,
             "inline recovery must act before the queue age is breached",

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from queue_pipeline.domain.errors import InvalidInput
+from queue_pipeline.domain.limits import Limits
 from queue_pipeline.domain.outcome import Cancel
 from queue_pipeline.engine.execution import Execution
-from queue_pipeline.engine.send import Sent, send_message
+from queue_pipeline.engine.send import NewMessage, Sent, send_message
 from queue_pipeline.store import handler_state
 from queue_pipeline.store.session import Database
+
+_DEFAULT_LIMITS = Limits()
 
 
 class ClaimLost(Exception):
@@ -21,10 +24,13 @@ class ClaimLost(Exception):
 class JobContext:
     """Handed to every handler. All its writes are conditional on the job's claim."""
 
-    def __init__(self, database: Database, execution: Execution, may_write: Callable[[], bool]) -> None:
+    def __init__(
+        self, database: Database, execution: Execution, may_write: Callable[[], bool], limits: Limits = _DEFAULT_LIMITS
+    ) -> None:
         self._database = database
         self._execution = execution
         self._may_write = may_write
+        self._limits = limits
         self._memo: dict[str, Any] | None = None
 
     @property
@@ -113,24 +119,42 @@ class JobContext:
         return memo[name]
 
     def send(
-        self, *, channel: str, to: str, body: str, purpose: str, provider: str | None = None, part: int = 0
+        self,
+        *,
+        channel: str,
+        to: str,
+        body: str,
+        purpose: str,
+        provider: str | None = None,
+        part: int = 0,
+        subject: str = "",
+        trigger: str | None = None,
+        lead_id: int | None = None,
+        draft_id: int | None = None,
+        in_reply_to: str | None = None,
     ) -> Sent:
-        """Send a customer-visible message once per job, channel, purpose and part, whatever dies in between.
+        """Send a customer-visible message once per trigger, channel, purpose and part, whatever dies in between.
 
-        Calling it again for the same (job, channel, purpose, part) returns the message that exists. Raises
-        InvalidInput for an unknown provider or another body under the same key, ClaimLost when the claim is gone.
+        `trigger` says what the message answers; two jobs that name the same one send one message. It defaults to this
+        job. The answer says how the message stands; one that could not leave now, or is in doubt, is taken to its end
+        outside this job. Calling it again returns the message that exists. Raises InvalidInput for an unknown provider
+        or another content under the same key, ClaimLost when the claim is gone.
         """
         self.check()
-        sent = send_message(
-            self._database,
-            self._execution.claim,
+        new = NewMessage(
             channel=channel,
             to=to,
             body=body,
             purpose=purpose,
             provider=provider,
             part=part,
+            subject=subject,
+            trigger=trigger,
+            lead_id=lead_id,
+            draft_id=draft_id,
+            in_reply_to=in_reply_to,
         )
+        sent = send_message(self._database, self._execution.claim, new, self._limits)
         if sent is None:
             raise ClaimLost(f"The claim on job {self.job_id} was gone; nothing was sent.")
         return sent
