@@ -1,0 +1,36 @@
+"""What tells people something about one queue: alerts, notifications, and the samples that alerts are judged by."""
+
+import threading
+from collections.abc import Sequence
+
+from queue_pipeline.engine import alert, health
+from queue_pipeline.engine.alert import TURN_SECONDS, Alerting, AlertTurn
+from queue_pipeline.engine.notification import NoticeSink, deliver_notifications
+from queue_pipeline.store.session import Database
+
+
+class Teller:
+    """Called by sensors, by the ingress, by cron and by hand; any number of them at a time."""
+
+    def __init__(self, database: Database, alerting: Alerting, notices: NoticeSink, shards: Sequence[str]) -> None:
+        self._database = database
+        self.alerting = alerting
+        self._notices = notices
+        self._shards = shards
+
+    def turn(self, *, by: str, seconds: float = TURN_SECONDS) -> AlertTurn:
+        """Evaluate once, and post for at most so many seconds. Raises DatabaseUnavailable."""
+        return alert.turn(self._database, self.alerting, by=by, seconds=seconds)
+
+    def deliver(self, *, by: str, seconds: float = TURN_SECONDS, stop: threading.Event | None = None) -> int:
+        """Deliver the notifications that nobody delivered yet, for at most so many seconds; returns how many."""
+        return deliver_notifications(self._database, self._notices, by=by, seconds=seconds, stop=stop)
+
+    def sample_if_missing(self) -> bool:
+        """Measure and record the queue when nobody did for longer than a sample may be late; whether it did."""
+        return health.sample_if_missing(
+            self._database,
+            limits=self.alerting.limits,
+            shards=self._shards,
+            older_than_seconds=self.alerting.rules.sample_gap,
+        )
