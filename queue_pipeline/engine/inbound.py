@@ -2,19 +2,23 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from queue_pipeline.domain.dedupe import FOREVER, Dedupe
-from queue_pipeline.domain.errors import InvalidInput
+from queue_pipeline.domain.errors import InvalidInput, Transient
 from queue_pipeline.engine.enqueue import enqueue
 from queue_pipeline.store import inbound as store
 from queue_pipeline.store.session import Database, Tx
 
 KIND = "lead.inbound"
-KEY_MAX = 1000
+#: PostgreSQL's index holds rows of at most 2,700 bytes; longer keys are replaced by their hash, longer names refused.
+KEY_BYTES_MAX = 1000
+NAME_BYTES_MAX = {"workspace": 800, "provider": 200, "account": 200}
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Acceptance(StrEnum):
@@ -42,19 +46,20 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The answer to one delivery; `job_id` is that of the earlier job for a duplicate, None when refused."""
+    """The answer to one delivery; both ids are those of the earlier delivery for a duplicate, None when refused."""
 
     acceptance: Acceptance
     job_id: int | None
     reason: str = ""
+    inbound_event_id: int | None = field(default=None, compare=False)
 
 
 def accept(db: Database, deliveries: Sequence[Delivery], *, kind: str = KIND) -> list[Accepted]:
     """Accept deliveries in one transaction, in order; one answer for each.
 
-    A delivery whose key is known does nothing; with other content than the first time it is kept for a person to
-    compare, and does nothing either. A refused one does not hinder the others. Raises DatabaseUnavailable; then
-    nothing of this call was written.
+    A delivery whose key, or whose provider's own event id, is known does nothing; with other content than the first
+    time it is kept for a person to compare, and does nothing either. A refused one does not hinder the others.
+    Raises DatabaseUnavailable or Transient; then nothing of this call was written.
     """
     with db.begin() as tx:
         return [_accept_one(tx, delivery, kind) for delivery in deliveries]
@@ -69,67 +74,106 @@ def content_sha256(payload: Mapping[str, Any]) -> str:
 def _accept_one(tx: Tx, delivery: Delivery, kind: str) -> Accepted:
     try:
         digest = content_sha256(delivery.payload)
-        key = _checked_key(delivery.dedupe_key) or f"sha256:{digest}"
-        place = {"workspace": delivery.workspace, "provider": delivery.provider, "account": delivery.account}
-        for field, value in place.items():
-            _check_text(field, value)
-        earlier = store.find(tx, **place, dedupe_key=key)
+        names = {"workspace": delivery.workspace, "provider": delivery.provider, "account": delivery.account}
+        for name, value in names.items():
+            _check_name(name, value)
+        place = store.Place(
+            **names,
+            dedupe_key=_checked_key("dedupe_key", delivery.dedupe_key) or f"sha256:{digest}",
+            provider_event_id=_checked_key("provider_event_id", _text(delivery.payload, "provider_event_id")),
+        )
+        earlier = store.find(tx, place)
         if earlier is not None:
             return _repeated(tx, earlier, delivery, digest)
-        # The job's own key serves two processes that accept the same delivery at this very moment.
-        job_key = hashlib.sha256(f"{delivery.provider}|{delivery.account}|{key}".encode()).hexdigest()
+        accepted = _written(tx, delivery, kind, place, digest)
+    except InvalidInput as error:
+        return Accepted(Acceptance.REFUSED, None, str(error))
+    if accepted is None:
+        # Another transaction accepted it since we looked. It has ended, so its event can be seen now.
+        earlier = store.find(tx, place)
+        if earlier is None:
+            raise Transient("This delivery was accepted and withdrawn by somebody else meanwhile; deliver it again.")
+        accepted = _repeated(tx, earlier, delivery, digest)
+    return accepted
+
+
+def _written(tx: Tx, delivery: Delivery, kind: str, place: store.Place, digest: str) -> Accepted | None:
+    """The job and its event, or neither: None when somebody else has just accepted this delivery."""
+    # The job's own key serves two processes that accept the same delivery at this very moment.
+    key = hashlib.sha256(f"{place.provider}|{place.account}|{place.dedupe_key}".encode()).hexdigest()
+    with tx.begin_nested() as savepoint:
         enqueued = enqueue(
             tx,
             kind,
-            workspace=delivery.workspace,
+            workspace=place.workspace,
             payload=dict(delivery.payload),
-            dedupe_key=f"inbound:{job_key}",
+            dedupe_key=f"inbound:{key}",
             dedupe=Dedupe(window=FOREVER),
         )
-    except InvalidInput as error:
-        return Accepted(Acceptance.REFUSED, None, str(error))
-    store.record(
-        tx,
-        **place,
-        provider_event_id=delivery.payload.get("provider_event_id"),
-        dedupe_key=key,
-        payload_sha256=digest,
-        lead_address=_address(delivery.payload),
-        job_id=enqueued.job_id,
-    )
-    return Accepted(Acceptance.DUPLICATE if enqueued.deduplicated else Acceptance.ACCEPTED, enqueued.job_id)
+        event_id = store.record(
+            tx,
+            place,
+            payload_sha256=digest,
+            lead_address=_address(delivery.payload),
+            channel=_text(delivery.payload, "channel"),
+            thread_id=_text(delivery.payload, "thread_id"),
+            job_id=enqueued.job_id,
+        )
+        if event_id is None:
+            savepoint.rollback()
+            return None
+    acceptance = Acceptance.DUPLICATE if enqueued.deduplicated else Acceptance.ACCEPTED
+    return Accepted(acceptance, enqueued.job_id, inbound_event_id=event_id)
 
 
 def _repeated(tx: Tx, earlier: store.RecordedEvent, delivery: Delivery, digest: str) -> Accepted:
     if earlier.payload_sha256 == digest:
-        return Accepted(Acceptance.DUPLICATE, earlier.job_id)
+        return Accepted(Acceptance.DUPLICATE, earlier.job_id, inbound_event_id=earlier.inbound_event_id)
     store.keep_conflict(
         tx,
         inbound_event_id=earlier.inbound_event_id,
         payload_sha256=digest,
-        payload_json=json.dumps(delivery.payload, default=str).replace("\\u0000", "\\ufffd"),
+        payload_json=_storable_json(delivery.payload),
     )
     reason = f"job {earlier.job_id} was accepted under the same key with other content; this one is kept, not run"
-    return Accepted(Acceptance.CONFLICTING, earlier.job_id, reason)
+    return Accepted(Acceptance.CONFLICTING, earlier.job_id, reason, earlier.inbound_event_id)
 
 
-def _checked_key(key: str | None) -> str | None:
+def _storable_json(payload: Mapping[str, Any]) -> str:
+    """The payload as JSON that PostgreSQL can keep, even where `lead.inbound` would have refused it."""
+    text = json.dumps(payload, ensure_ascii=False, default=str)
+    return _LONE_SURROGATE.sub("\ufffd", text).replace("\\u0000", "\\ufffd")
+
+
+def _checked_key(field_name: str, key: str | None) -> str | None:
     if key is None or not key.strip():
         return None
-    if len(key) > KEY_MAX:
-        return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
-    _check_text("dedupe_key", key)
+    raw = key.encode("utf-8", "surrogatepass")
+    if len(raw) > KEY_BYTES_MAX:
+        return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    _check_text(field_name, key)
     return key
 
 
-def _check_text(field: str, value: str) -> None:
+def _check_name(field_name: str, value: str) -> None:
+    _check_text(field_name, value)
+    if len(value.encode()) > NAME_BYTES_MAX[field_name]:
+        raise InvalidInput(field_name, value, f"Use at most {NAME_BYTES_MAX[field_name]} bytes of UTF-8.")
+
+
+def _check_text(field_name: str, value: str) -> None:
     if not value or "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidInput(field, value, "Give text without NUL or lone surrogate characters.")
+        raise InvalidInput(field_name, value, "Give text without NUL or lone surrogate characters.")
+
+
+def _text(payload: Mapping[str, Any], name: str) -> str | None:
+    value = payload.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _address(payload: Mapping[str, Any]) -> str | None:
-    address = payload.get("from_address")
-    return address.strip().lower() or None if isinstance(address, str) else None
+    address = _text(payload, "from_address")
+    return address.strip().lower() or None if address is not None else None
 
 
 def ever_used(db: Database) -> bool:

@@ -1,4 +1,4 @@
-"""The ingress: cron, health and metrics over HTTP. Every refusal is JSON that names the remedy."""
+"""The ingress: webhooks, cron, health and metrics over HTTP. Every refusal is JSON that names the remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from queue_pipeline.domain.errors import Misconfigured, Transient
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine import health
-from queue_pipeline.http import cron
+from queue_pipeline.http import background, cron, webhooks
 from queue_pipeline.http.health import Healthz, Readyz
 from queue_pipeline.http.inline_drain import InlineDrains
 from queue_pipeline.http.metrics import Metrics
@@ -25,11 +25,12 @@ from queue_pipeline.http.reading import HealthReader
 from queue_pipeline.settings import Settings
 from queue_pipeline.store import migrate
 from queue_pipeline.store.session import Database
+from queue_pipeline.wiring import teller
 
 log = logging.getLogger(__name__)
 
 _REMEDIES = {
-    404: f"There is nothing here. Try {cron.PATH}, /healthz, /readyz or /metrics.",
+    404: f"There is nothing here. Try {webhooks.PATH}, {cron.PATH}, /healthz, /readyz or /metrics.",
     405: "The method is not allowed here. See the Allow header.",
 }
 
@@ -42,17 +43,26 @@ def create_app(
     shards = shard_names(settings.shards)
     drains = drains or InlineDrains()
     reader = HealthReader(lambda: health.measure(database, limits=limits, shards=shards))
+    telling = teller(settings, database)
+    loops = [background.alerts(telling), background.sends(database, limits)]
     metrics = Metrics(reader, lambda: drains.running)
+
+    calls = cron.Cron(settings, limits, database, drains, metrics=metrics, telling=telling)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        for loop in loops:
+            loop.start()
         yield
+        for loop in loops:
+            await anyio.to_thread.run_sync(loop.close)
         await anyio.to_thread.run_sync(drains.close)
         database.dispose()
 
     return Starlette(
         routes=[
-            Route(cron.PATH, cron.Cron(settings, limits, database, drains, metrics).answer, methods=list(cron.METHODS)),
+            Route(cron.PATH, calls.answer, methods=list(cron.METHODS)),
+            Route(webhooks.PATH, webhooks.Webhooks(settings, limits, database, metrics).answer, methods=["POST"]),
             Route("/healthz", Healthz(reader, limits).answer),
             Route("/readyz", Readyz(lambda: migrate.check(database)).answer),
             Route("/metrics", metrics.answer),

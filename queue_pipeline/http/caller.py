@@ -48,7 +48,7 @@ class CallerCheck:
     def __call__(self, request: Request) -> None:
         """Check one request."""
         if self._secret is None:
-            _require_local(request)
+            require_local(request, "CRON_SECRET")
             return
         given = _given_secrets(request)
         if not given:
@@ -71,9 +71,12 @@ def _given_secrets(request: Request) -> list[bytes]:
     return [value.encode() for value in (bearer, request.headers.get("x-cron-secret", "")) if value]
 
 
-def _require_local(request: Request) -> None:
-    """No secret: the peer is this machine, no proxy stands between, and no foreign web page makes the request."""
-    remedy = "No CRON_SECRET is configured, so only programs on this machine may call. Set CRON_SECRET."
+def require_local(request: Request, setting: str) -> None:
+    """No secret: the peer is this machine, no proxy stands between, and no foreign web page makes the request.
+
+    Raises HTTPException 403 that names the `setting` to configure.
+    """
+    remedy = f"No {setting} is configured, so only programs on this machine may call. Set {setting}."
     peer = request.client.host if request.client else ""
     if not is_loopback(peer) or any(name in request.headers for name in FORWARDING_HEADERS):
         raise HTTPException(403, remedy)

@@ -8,10 +8,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from queue_pipeline.domain.errors import Transient
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine.cron import CronMode, CronTurn, ShardTurn, cron_turn
 from queue_pipeline.engine.recovery import RecoveryDecision
+from queue_pipeline.engine.teller import Teller
 from queue_pipeline.http.bounds import Threads, bounded_body
 from queue_pipeline.http.caller import CallerCheck
 from queue_pipeline.http.inline_drain import InlineDrain, InlineDrains
@@ -23,6 +25,7 @@ from queue_pipeline.store.session import Database
 PATH = "/api/cron/background-jobs"
 METHODS = ("GET", "POST")
 _BODY_BYTES_MAX = 65_536
+_ALERT_SECONDS = 5.0
 _FORCEABLE = (CronMode.DISPATCHED, CronMode.INLINE)
 
 
@@ -30,7 +33,14 @@ class Cron:
     """The endpoint. The request's body, if any, is ignored; `?mode=` forces one of two modes."""
 
     def __init__(
-        self, settings: Settings, limits: Limits, database: Database, drains: InlineDrains, metrics: Metrics
+        self,
+        settings: Settings,
+        limits: Limits,
+        database: Database,
+        drains: InlineDrains,
+        *,
+        metrics: Metrics,
+        telling: Teller,
     ) -> None:
         self._check_caller = CallerCheck(settings.cron_secret)
         self._database = database
@@ -38,6 +48,7 @@ class Cron:
         self._limits = limits
         self._drains = drains
         self._metrics = metrics
+        self._telling = telling
         self._threads = Threads(2)
         self._schema_checked = False
 
@@ -50,7 +61,15 @@ class Cron:
         await bounded_body(request, _BODY_BYTES_MAX)
         turn, drains = await self._threads.run(lambda: self._turn(forced))
         self._metrics.count_cron(turn.mode)
-        return JSONResponse(_told(turn, drains), _status(turn, drains))
+        alerts = await self._threads.run(self._alert)
+        return JSONResponse({**_told(turn, drains), "alerts": alerts}, _status(turn, drains))
+
+    def _alert(self) -> list[str]:
+        """One turn of alerting; whatever is wrong with it, recovery and dispatch have been done."""
+        try:
+            return self._telling.turn(by="cron", seconds=_ALERT_SECONDS).sentences()
+        except Transient as error:
+            return [str(error)]
 
     def _turn(self, forced: CronMode | None) -> tuple[CronTurn, dict[str, InlineDrain]]:
         if not self._schema_checked:

@@ -1,6 +1,6 @@
 """`/metrics` in Prometheus's format: the health snapshot, read when somebody scrapes, and this process's own counters.
 
-Labels name shards, states and modes only: never a workspace, a job or a person.
+Labels name shards, states, modes and providers only: never a workspace, a job or a person.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _PLAIN = {
     "stale_function_runs": "Function runs with an expired lease or without progress.",
     "orphaned_windows": "Dispatch windows that nobody took within the launch grace.",
     "unknown_sends": "Outbound messages whose outcome at the provider is not known.",
+    "needs_human": "Outbound messages that wait for a person's decision.",
+    "open_incidents": "Incidents that somebody was told of and that are not over.",
     "duplicate_sends": "Idempotency keys with more than one message at a provider, last day.",
     "late_writes_refused": "Writes refused because their claim had been fenced, last day.",
     "started_jobs": "Jobs claimed in the last minute.",
@@ -100,7 +102,17 @@ class Metrics:
         self._cron = Counter(
             f"{_PREFIX}cron_turns", "Turns of the cron endpoint by mode.", ["mode"], registry=self._registry
         )
+        self._webhooks = Counter(
+            f"{_PREFIX}webhooks",
+            "Deliveries to the webhook endpoint by provider and what became of them.",
+            ["provider", "outcome"],
+            registry=self._registry,
+        )
         self._threads = Threads(2)
+
+    def count_webhook(self, provider: str, outcome: str) -> None:
+        """Count one delivery to the webhook endpoint."""
+        self._webhooks.labels(provider=provider, outcome=outcome).inc()
 
     def count_cron(self, mode: str) -> None:
         """Count one turn of the cron endpoint."""

@@ -31,9 +31,10 @@ def bind(settings: Settings) -> socket.socket:
 
 def serve(settings: Settings, listening: socket.socket) -> None:
     """Answer requests on this socket until SIGTERM or SIGINT; requests in progress get ten seconds to end."""
+    wiring.bind_sending(settings)
     database = Database(
         wiring.database_url(settings),
-        pool_size=4,
+        pool_size=8,  # requests, alerts, and the four workers of a reconciliation
         statement_timeout_seconds=STATEMENT_SECONDS,
         application="queue_pipeline ingress",
     )

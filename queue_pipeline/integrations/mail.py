@@ -9,11 +9,11 @@ import email.header
 import email.message
 import email.policy
 import email.utils
-import html
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html.parser import HTMLParser
+
+from queue_pipeline.integrations.html_text import text_of_html
 
 #: Text beyond this is refused rather than cut: half a message may say the opposite of the whole.
 TEXT_MAX = 200_000
@@ -160,7 +160,7 @@ def _text_of(message: email.message.Message) -> str:
             continue
         kind = part.get_content_type()
         if kind == "text/html":
-            marked_up.append(_without_markup(_part_text(part)))
+            marked_up.append(text_of_html(_part_text(part)))
         elif part.get_content_maintype() == "text" and kind not in _NO_PROSE:
             plain.append(_part_text(part))
     return "\n\n".join(plain) if any(text.strip() for text in plain) else "\n\n".join(marked_up)
@@ -206,37 +206,3 @@ def _decoded(raw: bytes, charset: str | None) -> str:
 def storable(text: str) -> str:
     """The text without NUL and lone surrogates, each replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
-
-
-class _TextOfHtml(HTMLParser):
-    _BREAKS = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "blockquote"})
-    _SILENT = frozenset({"script", "style", "head", "title"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._silenced = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._BREAKS:
-            self.pieces.append("\n")
-        self._silenced += tag in self._SILENT
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._SILENT and self._silenced:
-            self._silenced -= 1
-
-    def handle_data(self, data: str) -> None:
-        if not self._silenced:
-            self.pieces.append(data)
-
-
-def _without_markup(text: str) -> str:
-    parser = _TextOfHtml()
-    try:
-        parser.feed(text)
-        parser.close()
-        plain = "".join(parser.pieces)
-    except (AssertionError, ValueError):  # html.parser raises these for some malformed declarations
-        plain = html.unescape(re.sub(r"<[^>]*>", " ", text))
-    return re.sub(r"[ \t]+", " ", re.sub(r"\n\s*\n+", "\n\n", plain)).strip()

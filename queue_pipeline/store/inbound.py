@@ -1,20 +1,26 @@
 """Inbound events: which deliveries were accepted, and which came again with other content."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
 from queue_pipeline.store.session import Tx
 
+#: Either key may be the one that is known; the delivery's own key is asked first, because it is the narrower one.
 FIND_SQL = """
-SELECT inbound_event_id, job_id, payload_sha256 FROM inbound_event
-WHERE workspace = :workspace AND provider = :provider AND account = :account AND dedupe_key = :dedupe_key
+(SELECT inbound_event_id, job_id, payload_sha256, 0 AS place FROM inbound_event
+ WHERE workspace = :workspace AND provider = :provider AND account = :account AND dedupe_key = :dedupe_key)
+UNION ALL
+(SELECT inbound_event_id, job_id, payload_sha256, 1 FROM inbound_event
+ WHERE workspace = :workspace AND provider = :provider AND account = :account AND provider_event_id = :provider_event_id)
+ORDER BY place LIMIT 1
 """
 
 RECORD_SQL = """
 INSERT INTO inbound_event
-    (workspace, provider, account, provider_event_id, dedupe_key, payload_sha256, lead_address, job_id)
-VALUES (:workspace, :provider, :account, :provider_event_id, :dedupe_key, :payload_sha256, :lead_address, :job_id)
+    (workspace, provider, account, provider_event_id, dedupe_key, payload_sha256, lead_address, channel, thread_id, job_id)
+VALUES (:workspace, :provider, :account, :provider_event_id, :dedupe_key, :payload_sha256, :lead_address, :channel, :thread_id,
+        :job_id)
 ON CONFLICT DO NOTHING
 RETURNING inbound_event_id
 """
@@ -35,43 +41,49 @@ class RecordedEvent:
     payload_sha256: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """What makes a delivery unique: its key, and the provider's own id of the event if it has one."""
+
+    workspace: str
+    provider: str
+    account: str
+    dedupe_key: str
+    provider_event_id: str | None
+
+
 def find_sql() -> sa.TextClause:
-    """The event of one delivery, by the key that makes it unique."""
+    """The event of one delivery, by the keys that make it unique."""
     return sa.text(FIND_SQL)
 
 
-def find(tx: Tx, *, workspace: str, provider: str, account: str, dedupe_key: str) -> RecordedEvent | None:
+def find(tx: Tx, place: Place) -> RecordedEvent | None:
     """The event that this delivery would repeat, if there is one."""
-    row = tx.execute(
-        find_sql(), {"workspace": workspace, "provider": provider, "account": account, "dedupe_key": dedupe_key}
-    ).one_or_none()
+    row = tx.execute(find_sql(), asdict(place)).one_or_none()
     return None if row is None else RecordedEvent(row.inbound_event_id, row.job_id, row.payload_sha256)
 
 
 def record(
     tx: Tx,
+    place: Place,
     *,
-    workspace: str,
-    provider: str,
-    account: str,
-    provider_event_id: str | None,
-    dedupe_key: str,
     payload_sha256: str,
     lead_address: str | None,
+    channel: str | None,
+    thread_id: str | None,
     job_id: int,
-) -> bool:
-    """Write down an accepted delivery; False when another transaction accepted it first."""
+) -> int | None:
+    """Write down an accepted delivery and give its id; None when another transaction accepted it first."""
     values = {
-        "workspace": workspace,
-        "provider": provider,
-        "account": account,
-        "provider_event_id": provider_event_id,
-        "dedupe_key": dedupe_key,
+        **asdict(place),
         "payload_sha256": payload_sha256,
         "lead_address": lead_address,
+        "channel": channel,
+        "thread_id": thread_id,
         "job_id": job_id,
     }
-    return tx.execute(sa.text(RECORD_SQL), values).one_or_none() is not None
+    found = tx.execute(sa.text(RECORD_SQL), values).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
 def keep_conflict(tx: Tx, *, inbound_event_id: int, payload_sha256: str, payload_json: str) -> None:

@@ -1,6 +1,7 @@
 """Each delivery is accepted once, whoever delivers it how often, and never by half."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -111,3 +112,65 @@ def test_nothing_is_half_written_when_the_transaction_breaks(db: Database) -> No
     with pytest.raises(AttributeError):
         accept(db, [delivery(), None])  # type: ignore[list-item]
     assert (count(db, "job"), count(db, "inbound_event")) == (0, 0)
+
+
+def with_id(event_id: str, key: str | None, body: str = "Hello") -> Delivery:
+    payload = {"provider": "test", "provider_event_id": event_id, "from_address": "ada@example.com", "body": body}
+    return Delivery("acme", "test", payload, dedupe_key=key)
+
+
+def test_a_known_event_id_under_another_key_is_the_same_delivery(db: Database) -> None:
+    first = one(db, with_id("event-1", "key-1"))
+    assert one(db, with_id("event-1", "key-2")) == Accepted(Acceptance.DUPLICATE, first.job_id)
+    again = one(db, with_id("event-1", "key-2", "Something else"))
+    assert (again.acceptance, again.job_id) == (Acceptance.CONFLICTING, first.job_id)
+    assert (count(db, "job"), count(db, "inbound_event"), count(db, "inbound_conflict")) == (1, 1, 1)
+
+
+def test_an_event_id_that_many_deliver_at_once_under_different_keys_makes_one_job(db: Database) -> None:
+    deliveries = [with_id("event-1", f"key-{number}") for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda delivery: one(db, delivery), deliveries))
+    assert sorted(answer.acceptance for answer in answers) == [Acceptance.ACCEPTED] + [Acceptance.DUPLICATE] * 15
+    assert len({answer.job_id for answer in answers}) == 1
+    assert (count(db, "job"), count(db, "inbound_event")) == (1, 1)
+
+
+def test_the_answer_names_the_event(db: Database) -> None:
+    first, again = one(db, delivery()), one(db, delivery())
+    with db.begin() as tx:
+        event_id = tx.execute(sa.text("SELECT inbound_event_id FROM inbound_event")).scalar_one()
+    assert first.inbound_event_id == again.inbound_event_id == event_id
+
+
+def test_keys_that_no_index_could_hold_are_keys_even_so(db: Database) -> None:
+    long = "".join(chr(0x4E00 + number) for number in range(1000))
+    for keyed in (delivery(key=long), with_id(long, "key")):
+        assert one(db, keyed).acceptance is Acceptance.ACCEPTED
+        assert one(db, keyed).acceptance is Acceptance.DUPLICATE
+
+
+def test_a_name_that_no_index_could_hold_is_refused(db: Database) -> None:
+    long = "\u4e00" * 100
+    for name, keyed in (
+        ("provider", replace(delivery(), provider=long)),
+        ("account", replace(delivery(), account=long)),
+    ):
+        answer = one(db, keyed)
+        assert answer.acceptance is Acceptance.REFUSED
+        assert name in answer.reason
+
+
+def test_a_conflict_is_kept_whatever_characters_are_in_it(db: Database) -> None:
+    one(db, delivery("Hello"))
+    for body in ("a\x00b", "a\ud800b", "back\\u0000slash"):
+        assert one(db, delivery(body)).acceptance is Acceptance.CONFLICTING
+    assert count(db, "inbound_conflict") == 3
+
+
+def test_the_channel_and_the_thread_are_recorded(db: Database) -> None:
+    payload = {"provider": "test", "channel": "sms", "thread_id": "thread-1", "from_address": "+12025550134"}
+    one(db, Delivery("acme", "test", payload))
+    with db.begin() as tx:
+        event = tx.execute(sa.text("SELECT channel, thread_id FROM inbound_event")).one()
+    assert tuple(event) == ("sms", "thread-1")
