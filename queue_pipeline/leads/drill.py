@@ -1,4 +1,4 @@
-"""The handlers of the drill: one that works, one that hangs on its first attempt. They touch nothing outside."""
+"""The handlers of the drill: one that works, two that hang on their first attempt. They touch nothing outside."""
 
 import threading
 from typing import Annotated
@@ -33,3 +33,16 @@ def hang(ctx: JobContext, _payload: object) -> None:
         return
     ctx.progress("waiting for an answer that never comes")
     threading.Event().wait()
+
+
+@handler("drill.freeze", deadline_seconds=60, max_attempts=5, expected_seconds=0.5)
+def freeze(ctx: JobContext, _payload: object) -> None:
+    """On the first attempt wait in a step, so that its process can be frozen there; later attempts succeed."""
+    if ctx.attempt == 1:
+        ctx.step("look up free times", lambda: _wait(ctx))
+
+
+def _wait(ctx: JobContext) -> None:
+    ctx.progress("waiting for the calendar's answer")
+    threading.Event().wait(55)
+    ctx.check()

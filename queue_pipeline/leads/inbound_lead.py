@@ -1,7 +1,10 @@
 """An inbound lead is one message from a person, as the handler of `lead.inbound` gets it."""
 
 import re
+from datetime import datetime
+from functools import cache
 from typing import Annotated, Self
+from zoneinfo import available_timezones
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -31,11 +34,24 @@ class OfferedSlot(BaseModel):
         if self.label:
             return self.label
         until = f" to {self.end:%H:%M}" if self.end else ""
-        return f"{self.start:%A %d %B %Y, %H:%M}{until} (UTC{self.start.isoformat()[-6:]})"
+        return f"{self.start:%A %d %B %Y, %H:%M}{until} (UTC{_offset(self.start)})"
+
+
+def _offset(start: datetime) -> str:
+    """The distance from UTC in hours, such as `-5`, in the form that nobody takes for a time: `+0530`."""
+    offset = f"{start:%z}"[:5]
+    if offset.endswith("00"):
+        hours = int(offset[:3])
+        return f"{hours:+d}" if hours else ""
+    return offset
 
 
 class InboundLead(BaseModel):
-    """One inbound message. `automatic` says that its headers declare it to be written by a program or for a list."""
+    """One inbound message. `automatic` says that it declares itself to be written by a program or for a list.
+
+    `thread_id` is the provider's handle of the conversation, `campaign` what the person answers to, `timezone` where
+    the person is (IANA name), `allowed_links` what a reply to this message may contain besides the team's own links.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,6 +65,18 @@ class InboundLead(BaseModel):
     received_at: AwareDatetime | None = None
     offered_slots: Annotated[list[OfferedSlot], Field(max_length=50)] = []
     automatic: bool = False
+    allowed_links: Annotated[list[Line], Field(max_length=50)] = []
+    thread_id: Line | None = None
+    phone: Annotated[str, Field(max_length=50)] | None = None
+    timezone: Annotated[str, Field(max_length=100)] | None = None
+    campaign: Line | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str | None) -> str | None:
+        if name and name not in _time_zones():
+            raise ValueError("give a name of the IANA time zone database, such as Europe/Berlin")
+        return name or None
 
     @field_validator("from_address")
     @classmethod
@@ -64,3 +92,8 @@ class InboundLead(BaseModel):
         if self.channel == "email" and self.from_address is not None and "@" not in self.from_address.strip("@"):
             raise ValueError("from_address is not an e-mail address; leave it out if there is none")
         return self
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())

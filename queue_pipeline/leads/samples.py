@@ -79,5 +79,35 @@ SAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
             "body": "Saw your talk, impressive. Is there a trial that two of my engineers could use?",
         },
     ),
+    (
+        "cedar-labs",
+        {
+            "provider_event_id": "sample-9",
+            "from_address": "henrik.adeyemi@example.com",
+            "from_name": "Henrik Adeyemi",
+            "subject": "Later",
+            "body": "Interesting, but not now: our budget is closed. Please reach out again next quarter.",
+        },
+    ),
+    (
+        "cedar-labs",
+        {
+            "provider_event_id": "sample-10",
+            "from_address": "ines.kowalski@example.org",
+            "from_name": "Ines Kowalski",
+            "subject": "Two questions",
+            "body": "Could somebody call me? It is easier to explain on the phone.",
+        },
+    ),
+    (
+        "acme",
+        {
+            "provider_event_id": "sample-11",
+            "from_address": "news@example.net",
+            "subject": "Our spring catalogue",
+            "body": "Everything for your bakery, now 20 % off.",
+            "automatic": True,
+        },
+    ),
     ("cedar-labs", {"provider_event_id": "sample-8", "from_name": "Unknown", "subject": "", "body": "   "}),
 )

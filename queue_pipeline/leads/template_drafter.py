@@ -1,33 +1,39 @@
 """The embedded drafter: a template, and it says so. It needs no network, no key and no language model."""
 
-from dataclasses import dataclass
+import re
 
+from queue_pipeline.leads.classification import MessageClass
 from queue_pipeline.leads.inbound_lead import InboundLead
+from queue_pipeline.leads.ports import Drafted, DraftRequest
 
 #: Stored with each draft, so that a reviewer knows what wrote it.
 NAME = "template (no language model)"
 _SLOTS_PROPOSED_MAX = 3
+_FIRST_NAME = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_FIRST_NAME_MAX = 30
+#: Read as a time of day wherever they stand, by people and by the gates.
+_NO_NAMES = frozenset({"noon", "midday", "midnight"})
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A reply for a person to review."""
+class TemplateDrafter:
+    """Writes what is always true: thanks, the slots that were offered, the question for what is missing."""
 
-    subject: str
-    body: str
-    drafter: str = NAME
+    def draft(self, request: DraftRequest) -> Drafted:
+        """A reply that claims nothing about the lead's question."""
+        message = request.message
+        lines = [greeting(message), "", "thank you for your message.", "", *_matter(request), "", "Kind regards"]
+        return Drafted(subject=subject_of_reply(message), body="\n".join(lines), drafter=NAME, is_template=True)
 
 
-def draft_reply(lead: InboundLead) -> Draft:
-    """A reply that claims nothing about the lead's question: it thanks, and proposes the slots that were offered."""
-    lines = [f"{greeting(lead)}", "", _thanks(lead), ""]
-    if lead.offered_slots:
-        lines += ["Would one of these times suit you?", ""]
-        lines += [f"- {slot.words()}" for slot in lead.offered_slots[:_SLOTS_PROPOSED_MAX]]
-        lines += ["", "If none of them fits, tell us what would."]
-    else:
-        lines.append("A colleague will read it and come back to you.")
-    return Draft(subject=reply_subject(lead.subject), body="\n".join([*lines, "", "Kind regards"]))
+def _matter(request: DraftRequest) -> list[str]:
+    if request.ask_for_phone:
+        return ["We are glad to call you. Which number may we use, and when would suit you?"]
+    if request.slots:
+        proposed = [f"- {slot.words()}" for slot in request.slots[:_SLOTS_PROPOSED_MAX]]
+        return ["Would one of these times suit you?", "", *proposed, "", "If none of them fits, tell us what would."]
+    if request.message_class is MessageClass.SCHEDULING:
+        return ["Which days and times would suit you? We will find one that fits."]
+    return ["A colleague will read it and come back to you."]
 
 
 def acknowledgement(lead: InboundLead) -> str:
@@ -37,16 +43,17 @@ def acknowledgement(lead: InboundLead) -> str:
 
 def greeting(lead: InboundLead) -> str:
     """`Hello Ada,` with the first name if there is one that looks like a name."""
-    first = (lead.from_name or "").strip().split(" ")[0].strip("\"'“”,")
-    return f"Hello {first}," if first and "@" not in first and first.isprintable() else "Hello,"
+    first = (lead.from_name or "").strip().split(" ")[0].strip("\"'\u201c\u201d,")
+    is_a_name = len(first) <= _FIRST_NAME_MAX and _FIRST_NAME.fullmatch(first) and first.lower() not in _NO_NAMES
+    return f"Hello {first}," if is_a_name else "Hello,"
+
+
+def subject_of_reply(lead: InboundLead) -> str:
+    """The subject of the reply to this message; none on a channel that knows none."""
+    return reply_subject(lead.subject) if lead.channel == "email" or lead.subject.strip() else ""
 
 
 def reply_subject(subject: str) -> str:
-    """The subject of a reply: one `Re:`, whatever was there before."""
-    plain = subject.strip()
+    """The subject of a reply, in one line: one `Re:`, whatever was there before."""
+    plain = " ".join(subject.split())
     return plain if plain.lower().startswith("re:") else f"Re: {plain}".rstrip()
-
-
-def _thanks(lead: InboundLead) -> str:
-    about = " ".join(lead.subject.split())[:80]
-    return f"thank you for your message about “{about}”." if about else "thank you for your message."

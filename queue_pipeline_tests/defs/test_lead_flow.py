@@ -10,6 +10,7 @@ from queue_pipeline.defs.lead_flow import lead_flow
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.engine.drain import DrainOptions, drain
 from queue_pipeline.engine.inbound import Delivery, accept
+from queue_pipeline.engine.lead_task import finish
 from queue_pipeline.leads.samples import SAMPLES
 from queue_pipeline.settings import Settings
 from queue_pipeline.store.session import Database
@@ -34,6 +35,10 @@ def _shown(shell: Shell) -> dict[str, Any]:
     return dict(result.asset_materializations_for_node("lead_flow")[0].metadata)
 
 
+def _records(shell: Shell) -> Any:
+    return _shown(shell)["latest"].value.records
+
+
 def test_every_drained_lead_is_shown_with_an_outcome_and_a_notification_and_without_a_name(
     shell: Shell, settings: Settings
 ) -> None:
@@ -45,10 +50,31 @@ def test_every_drained_lead_is_shown_with_an_outcome_and_a_notification_and_with
     shown = _shown(shell)
     assert shown["without_outcome"].value == 0
     assert shown["without_notification"].value == 0
-    text = str(shown["latest"].value.records) + str(shown["summary"].value)
+    waiting = shown["waiting_for_review"].value.records
+    assert len(waiting) == len(shell.rows("SELECT 1 FROM draft WHERE state = 'FOR_REVIEW'")) > 0
+    assert f"{len(waiting)} drafts wait for review" in shown["summary"].value
+    text = str(shown["latest"].value.records) + str(waiting) + str(shown["summary"].value)
     for _, payload in SAMPLES:
-        for personal in (payload.get("from_address"), payload.get("from_name")):
-            assert personal is None or personal not in text
+        for personal in (payload.get("from_address"), payload.get("from_name"), payload.get("subject")):
+            assert not personal or personal not in text
+    for draft in shell.rows("SELECT body FROM draft"):
+        assert not any(line in text for line in draft.body.splitlines() if line)
+
+
+def test_what_needs_a_person_is_first_until_the_task_is_done(shell: Shell, settings: Settings) -> None:
+    registry = wiring.load_registry(settings)
+    _deliver_samples(shell.db)
+    for shard in shard_names(4):
+        drain(shell.db, registry, DrainOptions(shard=shard, until_empty=True, hand_over=False))
+    tasks = shell.rows("SELECT lead_task_id, job_id FROM lead_task ORDER BY job_id DESC")
+    assert len(tasks) >= 2
+    assert [int(row.data["job"]) for row in _records(shell)][: len(tasks)] == [task.job_id for task in tasks]
+    finish(shell.db, tasks[0].lead_task_id, who="Mina")
+    records = _records(shell)
+    assert [int(row.data["job"]) for row in records][: len(tasks) - 1] == [task.job_id for task in tasks[1:]]
+    (done,) = [row.data for row in records if row.data["job"] == str(tasks[0].job_id)]
+    assert done["task"].endswith(", done")
+    assert done["outcome"] == "needs action"
 
 
 def test_the_innermost_frame_of_a_stack_is_one_line() -> None:
