@@ -7,8 +7,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import available_timezones
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -58,6 +59,42 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     model: str | None = None
+    """Name of the language model that drafts replies at `openai_base_url`; None means the embedded template."""
+    draft_timeout_seconds: int = Field(default=30, ge=1, le=100)
+    """For one call of the model, below the deadline of `lead.inbound` (120 s)."""
+    allowed_links: Annotated[tuple[str, ...], NoDecode] = ()
+    """Links that a draft may contain in every workspace, such as the team's booking page."""
+    timezone: str = "UTC"
+    """Where the team is (IANA name): the zone of times in drafts that name none."""
+
+    send_provider: Literal["outbox", "http", "smtp"] = "outbox"
+    """Who carries customer-visible messages when a handler names nobody; `outbox` keeps them here to be read."""
+    send_http_url: str | None = None
+    send_http_token: SecretStr | None = None
+    send_http_idempotency_seconds: int = Field(default=86_400, ge=0)
+    """How long the HTTP provider remembers an Idempotency-Key; 0 means that it has no such thing."""
+    send_http_lookup: bool = True
+    """Whether the HTTP provider answers GET {send_http_url}/by-key/{key}."""
+    smtp_url: SecretStr | None = None
+    """smtp://user:password@example.com:587 (STARTTLS when offered) or smtps://…:465."""
+    mail_from: str | None = None
+    sends_enabled: bool = True
+    """The default of flag `sends.enabled`; the database overrides it (`queue-pipeline flags`)."""
+    drafts_auto_send: bool = False
+    """The default of flag `drafts.auto_send`: send a draft that passed every gate without a review."""
+
+    webhook_secret_generic: SecretStr | None = None
+    webhook_secret_gohighlevel: SecretStr | None = None
+    webhook_secret_emailbison: SecretStr | None = None
+    webhook_secret_inboxxia: SecretStr | None = None
+    webhook_secret_unipile: SecretStr | None = None
+
+    environment: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    """Which installation this is; part of every alert's key."""
+    alert_mention: str | None = None
+    """Whom a page calls, as Slack writes it: <@U0123> or <!subteam^S0123>."""
+    runbook_url: str = "docs/runbook.md"
+    """Where alerts point to; their anchor is added."""
 
     ui_host: str = "127.0.0.1"
     ui_port: int = Field(default=3000, ge=1, le=65535)
@@ -79,7 +116,7 @@ class Settings(BaseSettings):
     def _speaks_postgresql(cls, url: str | None) -> str | None:
         return None if url is None else _libpq_url(url)
 
-    @field_validator("slack_api_url", "openai_base_url")
+    @field_validator("slack_api_url", "openai_base_url", "send_http_url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
         if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc):
@@ -98,10 +135,26 @@ class Settings(BaseSettings):
     def _made_absolute(cls, home: Path) -> Path:
         return Path(os.path.abspath(home.expanduser()))  # noqa: PTH100 - resolve() would follow symlinks the operator chose
 
-    @field_validator("handlers", mode="before")
+    @field_validator("handlers", "allowed_links", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("give a name of the IANA time zone database, such as Europe/Berlin")
+        return name
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _speaks_smtp(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+                raise ValueError("write smtp://user:password@example.com:587 or smtps://user:password@example.com:465")
+        return url
 
     @field_validator("handlers")
     @classmethod
@@ -122,6 +175,10 @@ class Settings(BaseSettings):
                 f"{PREFIX}UI_ORIGIN={self.ui_origin} shows the UI to others, and it has no login; "
                 f"set {PREFIX}UI_PASSWORD"
             )
+        if self.send_provider == "http" and self.send_http_url is None:
+            raise ValueError(f"{PREFIX}SEND_PROVIDER=http needs {PREFIX}SEND_HTTP_URL, its messages endpoint")
+        if self.send_provider == "smtp" and (self.smtp_url is None or self.mail_from is None):
+            raise ValueError(f"{PREFIX}SEND_PROVIDER=smtp needs {PREFIX}SMTP_URL and {PREFIX}MAIL_FROM")
         if self.linger_seconds > self.drain_budget_seconds:
             raise ValueError(
                 f"{PREFIX}LINGER_SECONDS={self.linger_seconds} is longer than {PREFIX}DRAIN_BUDGET_SECONDS="
@@ -195,7 +252,7 @@ def _sentence(detail: Any, given: Mapping[str, str]) -> str:
 
 
 def _shown(name: str, value: str) -> str:
-    if any(word in name for word in ("SECRET", "TOKEN", "API_KEY", "UI_PASSWORD")):
+    if any(word in name for word in ("SECRET", "TOKEN", "API_KEY", "UI_PASSWORD", "SMTP_URL")):
         return "(secret)"
     return without_password(value) if name.endswith("DATABASE_URL") else value
 

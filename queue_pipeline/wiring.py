@@ -5,22 +5,34 @@ from contextlib import contextmanager, nullcontext
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from queue_pipeline.domain.errors import DatabaseUnavailable
+from queue_pipeline.domain.flag import DRAFTS_AUTO_SEND, SENDS_ENABLED
+from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.engine import inbound
+from queue_pipeline.engine.alert import Alerting
+from queue_pipeline.engine.flags import set_defaults
 from queue_pipeline.engine.handlers import Registry, load_handlers, registry
 from queue_pipeline.engine.lead import LeadBook
-from queue_pipeline.engine.notification import deliver_notifications
+from queue_pipeline.engine.notification import NotificationPoster
+from queue_pipeline.engine.send_provider import send_providers
+from queue_pipeline.engine.teller import Teller
 from queue_pipeline.integrations import embedded_postgres
 from queue_pipeline.integrations.console import ConsoleSink
 from queue_pipeline.integrations.embedded_data import data_directory
+from queue_pipeline.integrations.http_provider import NAME as NAME_OF_HTTP
+from queue_pipeline.integrations.http_provider import HttpProvider
 from queue_pipeline.integrations.server_account import EmbeddedPostgresError
-from queue_pipeline.leads import ports
+from queue_pipeline.integrations.slack import SlackSink
+from queue_pipeline.integrations.smtp_provider import NAME as NAME_OF_SMTP
+from queue_pipeline.integrations.smtp_provider import SmtpProvider
+from queue_pipeline.leads import openai_drafter, ports
 from queue_pipeline.leads.samples import SAMPLES
+from queue_pipeline.leads.template_drafter import TemplateDrafter
 from queue_pipeline.settings import Settings
 from queue_pipeline.store.dagster_schema import DAGSTER_SCHEMA
 from queue_pipeline.store.session import Database
 
 #: Modules that register the shipped handlers.
-SHIPPED_HANDLERS = ("queue_pipeline.leads.inbound", "queue_pipeline.leads.drill")
+SHIPPED_HANDLERS = ("queue_pipeline.leads.inbound", "queue_pipeline.leads.send_draft", "queue_pipeline.leads.drill")
 
 
 def database_url(settings: Settings) -> str:
@@ -78,10 +90,57 @@ def _embedded_server(settings: Settings, create: bool) -> Iterator[None]:
 
 def load_registry(settings: Settings) -> Registry:
     """The handlers that are shipped and those that the settings name. Raises Misconfigured for a module that fails."""
+    bind_sending(settings)
     load_handlers([*SHIPPED_HANDLERS, *settings.handlers])
     database = open_database(settings, application="queue_pipeline leads")
-    ports.bind(ports.LeadServices(book=LeadBook(database), notifier=_ConsoleNotifier(database)))
+    ports.bind(
+        ports.LeadServices(
+            book=LeadBook(database),
+            notifier=_new_poster(settings, database),
+            drafter=_drafter(settings),
+            timezone=settings.timezone,
+            allowed_links=settings.allowed_links,
+            draft_timeout_seconds=settings.draft_timeout_seconds,
+        )
+    )
     return registry
+
+
+def model_problems(settings: Settings) -> list[str]:
+    """What keeps the language model that the settings name from being asked; nothing when they name none."""
+    if settings.model is None:
+        return []
+    problems = [] if openai_drafter.is_installed() else [f"The model's packages are missing; {openai_drafter.REMEDY}."]
+    if settings.openai_base_url is None and settings.openai_api_key is None:
+        problems.append("QUEUE_PIPELINE_MODEL needs OPENAI_BASE_URL (any compatible endpoint) or OPENAI_API_KEY.")
+    return problems
+
+
+def _drafter(settings: Settings) -> ports.Drafter:
+    """The language model that the settings name, else the template."""
+    if settings.model is None or (settings.openai_base_url is None and settings.openai_api_key is None):
+        return TemplateDrafter()
+    return openai_drafter.OpenAIDrafter(
+        model=settings.model,
+        base_url=settings.openai_base_url,
+        api_key=None if settings.openai_api_key is None else settings.openai_api_key.get_secret_value(),
+    )
+
+
+def bind_sending(settings: Settings) -> None:
+    """The providers that the settings name, and the defaults of the flags."""
+    set_defaults({SENDS_ENABLED: settings.sends_enabled, DRAFTS_AUTO_SEND: settings.drafts_auto_send})
+    if settings.send_http_url is not None:
+        provider = HttpProvider(
+            settings.send_http_url,
+            token=None if settings.send_http_token is None else settings.send_http_token.get_secret_value(),
+            idempotency_seconds=settings.send_http_idempotency_seconds,
+            lookup=settings.send_http_lookup,
+        )
+        send_providers.register(provider, default=settings.send_provider == NAME_OF_HTTP)
+    if settings.smtp_url is not None and settings.mail_from is not None:
+        mail = SmtpProvider(settings.smtp_url.get_secret_value(), sender=settings.mail_from)
+        send_providers.register(mail, default=settings.send_provider == NAME_OF_SMTP)
 
 
 def first_start(settings: Settings) -> int:
@@ -106,18 +165,49 @@ def first_start(settings: Settings) -> int:
         database.dispose()
 
 
-def deliver_pending(database: Database) -> int:
-    """Deliver what nobody delivered yet, such as the notifications of dead letters; returns how many."""
-    return deliver_notifications(database, ConsoleSink(), limit=1000)
+def teller(settings: Settings, database: Database) -> Teller:
+    """Alerts and notifications of this installation, to Slack where it is configured, else to the console."""
+    sink, console = _sink(settings), ConsoleSink()
+    alerting = Alerting(
+        environment=settings.environment,
+        sink=sink,
+        fallback=console,
+        mention=settings.alert_mention,
+        runbook_url=settings.runbook_url,
+    )
+    return Teller(database, alerting, sink, shard_names(settings.shards))
 
 
-class _ConsoleNotifier:
-    """Delivers this database's notifications to the console."""
+def where_alerts_go(settings: Settings) -> str:
+    """One sentence for the start of anything that alerts."""
+    if isinstance(_sink(settings), SlackSink):
+        return f"Alerts and notifications go to Slack, channel {settings.slack_channel}."
+    missing = " and no ".join(
+        name
+        for name, value in (("SLACK_BOT_TOKEN", settings.slack_bot_token), ("SLACK_CHANNEL", settings.slack_channel))
+        if value is None
+    )
+    return f"No {missing}: alerts and notifications go to the console."
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._sink = ConsoleSink()
 
-    def deliver(self) -> int:
-        """Deliver what is not delivered yet; gives how many."""
-        return deliver_notifications(self._database, self._sink)
+def finish_delivering(*, seconds: float = 3.0) -> None:
+    """Give the notifications of this process's handlers a moment to leave; what is left, others deliver."""
+    for poster in _posters:
+        poster.flush(seconds=seconds)
+
+
+_posters: list[NotificationPoster] = []
+
+
+def _new_poster(settings: Settings, database: Database) -> NotificationPoster:
+    """The poster that handlers wake; an earlier one of this process ends."""
+    for earlier in _posters:
+        earlier.close(seconds=0.0)
+    _posters[:] = [NotificationPoster(database, _sink(settings), by="drain")]
+    return _posters[0]
+
+
+def _sink(settings: Settings) -> SlackSink | ConsoleSink:
+    if settings.slack_bot_token is None or settings.slack_channel is None:
+        return ConsoleSink()
+    return SlackSink(settings.slack_bot_token.get_secret_value(), settings.slack_channel, settings.slack_api_url)

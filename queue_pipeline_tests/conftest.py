@@ -20,6 +20,8 @@ import pytest
 from psycopg import sql
 
 from queue_pipeline.domain.limits import Limits
+from queue_pipeline.engine import flags
+from queue_pipeline.engine.send_provider import OUTBOX, send_providers
 from queue_pipeline.integrations import embedded_postgres
 from queue_pipeline.settings import Settings, environment_name
 from queue_pipeline.store import migrate
@@ -33,9 +35,19 @@ for _field in Settings.model_fields:
 os.environ["QUEUE_PIPELINE_ENV_FILE"] = os.devnull
 os.environ["MPLBACKEND"] = "Agg"
 if _SERVER:
-    os.environ["QUEUE_PIPELINE_TEST_SERVER_URL"] = _SERVER  # handed to the xdist workers, which start without it
+    os.environ["QP_TEST_SERVER_URL"] = _SERVER  # handed to the xdist workers, which start without it
 else:
-    _SERVER = os.environ.get("QUEUE_PIPELINE_TEST_SERVER_URL")
+    _SERVER = os.environ.get("QP_TEST_SERVER_URL")
+
+_FLAG_DEFAULTS = dict(flags._defaults)
+
+
+@pytest.fixture(autouse=True)
+def _sending_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers and defaults of flags belong to the process; what one test sets, the next does not find."""
+    monkeypatch.setattr(send_providers, "_providers", {})
+    monkeypatch.setattr(send_providers, "_default", OUTBOX)
+    monkeypatch.setattr(flags, "_defaults", dict(_FLAG_DEFAULTS))
 
 
 @pytest.fixture(scope="session")

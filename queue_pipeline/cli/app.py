@@ -11,14 +11,19 @@ import click
 #: Each module has `commands: list[click.Command]`; a test asserts that this table says what they hold.
 MODULES: Mapping[str, str] = MappingProxyType(
     {
+        "alerts": "queue_pipeline.cli.alerts",
+        "audit": "queue_pipeline.cli.audit",
         "cancel": "queue_pipeline.cli.jobs",
         "check": "queue_pipeline.cli.database",
         "dead": "queue_pipeline.cli.jobs",
         "down": "queue_pipeline.cli.up",
+        "draft": "queue_pipeline.cli.draft",
+        "drafts": "queue_pipeline.cli.leads",
         "drain": "queue_pipeline.cli.drain",
         "drill": "queue_pipeline.cli.drill",
         "enqueue": "queue_pipeline.cli.jobs",
         "env": "queue_pipeline.cli.database",
+        "flags": "queue_pipeline.cli.flags",
         "health": "queue_pipeline.cli.health",
         "ingest": "queue_pipeline.cli.ingest",
         "jobs": "queue_pipeline.cli.jobs",
@@ -29,8 +34,10 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "recover": "queue_pipeline.cli.recovery",
         "replay-dead": "queue_pipeline.cli.jobs",
         "running": "queue_pipeline.cli.health",
+        "sends": "queue_pipeline.cli.sends",
         "serve-http": "queue_pipeline.cli.serve_http",
         "shards": "queue_pipeline.cli.shards",
+        "tasks": "queue_pipeline.cli.leads",
         "trace": "queue_pipeline.cli.trace",
         "up": "queue_pipeline.cli.up",
     }

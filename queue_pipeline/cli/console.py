@@ -73,18 +73,6 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people read them: `12 ms`, `12.3 s`, `4 min 05 s`, `3 h 20 min`."""
-    if abs(seconds) < 0.95:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def log_to_stderr(console: Console, *, level: int = logging.INFO) -> None:
     """Show the package's log lines on standard error, above a progress display if there is one."""
     line: logging.Handler = logging.StreamHandler(console.file)

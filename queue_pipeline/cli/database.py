@@ -11,6 +11,8 @@ from queue_pipeline.domain.errors import QueuePipelineError
 from queue_pipeline.domain.limits import Limits, check_relations
 from queue_pipeline.http.caller import require_a_secret_beyond_loopback
 from queue_pipeline.http.ui_guard import require_a_password_beyond_loopback
+from queue_pipeline.http.webhooks import without_secret
+from queue_pipeline.integrations.webhook_providers import PROVIDERS
 from queue_pipeline.settings import Settings, SettingsError, load_settings, without_password
 from queue_pipeline.store import migrate as schema
 
@@ -41,11 +43,15 @@ def check_command(*, as_json: bool) -> None:
     Exit code 0: all good; 2: only the database is away; 3: something must be set right.
     """
     results = _checks()
+    note = _note() if not results["settings"] else ""
     if as_json:
-        print_json({"checks": [{"what": what, "problems": problems} for what, problems in results.items()]})
+        checks = [{"what": what, "problems": problems} for what, problems in results.items()]
+        print_json({"checks": checks, "notes": [note] if note else []})
     else:
         rows = [(what, "problem" if problems else "good", " ".join(problems)) for what, problems in results.items()]
         print_table(("What", "Result", "Remedy"), rows, empty="")
+        if note:
+            say(note)
     wrong = [what for what, problems in results.items() if problems]
     if wrong:
         raise SystemExit(2 if wrong == ["database"] else 3)
@@ -62,11 +68,19 @@ def _checks() -> dict[str, list[str]]:
         *_problem(lambda: require_a_password_beyond_loopback(settings)),
         *_problem(lambda: require_a_secret_beyond_loopback(settings.http_host, settings.cron_secret)),
     ]
+    results["model"] = wiring.model_problems(settings)
     results["handlers"] = _problem(lambda: wiring.load_registry(settings))
     results["database"] = _problem(lambda: _reach(settings))
     if not results["database"]:
         results["schema"] = _problem(lambda: _check_schema(settings))
     return results
+
+
+def _note() -> str:
+    """What is no problem, but may surprise: providers without a secret, once strangers are expected at all."""
+    settings = load_settings()
+    expected = settings.cron_secret or any(getattr(settings, provider.setting) for provider in PROVIDERS.values())
+    return without_secret(settings) if expected else ""
 
 
 def _problem(attempt: Callable[[], object]) -> list[str]:

@@ -70,6 +70,7 @@ def drain_command(
         settings = session.settings
         shards = _shards(shard, settings.shards)
         registry = wiring.load_registry(settings)
+        say(wiring.where_alerts_go(settings))
         options = [
             DrainOptions(
                 shard=name,
@@ -84,7 +85,8 @@ def drain_command(
             for name in shards
         ]
         reports = _rounds(session, registry, options, console)
-        wiring.deliver_pending(session.db)
+        wiring.finish_delivering()
+        wiring.teller(settings, session.db).deliver(by="drain", seconds=4.0)
     if as_json:
         print_json(reports)
     else:

@@ -2,8 +2,9 @@
 
 import click
 
-from queue_pipeline.cli.console import duration, json_option, plain, print_json, print_table, say
+from queue_pipeline.cli.console import json_option, plain, print_json, print_table, say
 from queue_pipeline.cli.session import opened
+from queue_pipeline.domain.duration import duration
 from queue_pipeline.domain.health import HealthSnapshot
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.domain.limits import Limits
@@ -56,7 +57,9 @@ def _show(snapshot: HealthSnapshot) -> None:
         ("stale function runs", snapshot.stale_function_runs),
         ("orphaned windows", snapshot.orphaned_windows),
         ("unknown sends", snapshot.unknown_sends),
+        ("sends that need a person", snapshot.needs_human),
         ("duplicate sends", snapshot.duplicate_sends),
+        ("open incidents", snapshot.open_incidents),
         ("late writes refused, 1 day", snapshot.late_writes_refused),
         ("last sweep", _ago(swept) or "never"),
     ]

@@ -25,6 +25,7 @@ def opened() -> Iterator[Session]:
     Raises SettingsError, DatabaseUnavailable, SchemaTooOld or SchemaTooNew.
     """
     settings = load_settings()
+    wiring.bind_sending(settings)
     with wiring.database_at_work(settings) as db:
         migrate.check(db)
         yield Session(settings, db)

@@ -18,6 +18,7 @@ from typing import Any
 import click
 import psutil
 
+from queue_pipeline import wiring
 from queue_pipeline.cli.bring_down import bring_down
 from queue_pipeline.cli.bring_up import Running, bring_up, ingress_url, installation_of, ui_url
 from queue_pipeline.integrations.log_stream import LogStream
@@ -142,7 +143,8 @@ def _banner(settings: Settings, running: Running) -> str:
         "",
         click.style(f"  queue-pipeline is up ({running.seconds:.1f} s).", bold=True, fg="green"),
         f"    Dagster UI   {click.style(ui_url(settings), bold=True)}",
-        f"    Ingress      {ingress_url(settings)}   (/healthz, /metrics, /api/cron/background-jobs)",
+        f"    Ingress      {ingress_url(settings)}   (/api/webhooks/…, /api/cron/…, /healthz, /metrics)",
+        f"    Alerts       {wiring.where_alerts_go(settings)}",
         f"    Data         {settings.home}   ({database}, {settings.shards} shards)",
         f"    Logs         {running.supervisor.logs}",
         "    Stop         Ctrl-C here, or `queue-pipeline down`",

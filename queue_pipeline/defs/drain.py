@@ -16,6 +16,7 @@ from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.engine.dispatch import open_windows
 from queue_pipeline.engine.drain import DrainOptions, DrainReport, drain
 from queue_pipeline.settings import load_settings
+from queue_pipeline.wiring import finish_delivering
 
 #: Beyond the longest budget, hand-over and deadline together nothing good can come of a drain.
 DRAIN_RUNTIME_MAX_SECONDS = 1800
@@ -98,6 +99,8 @@ def drain_interruptibly(queue: QueueResource, options: DrainOptions) -> DrainRep
             stop.set()
             _await_end(report, queue.limits.termination_grace_seconds + STOP_MARGIN_SECONDS)
             raise
+        finally:
+            finish_delivering()
 
 
 def drain_dispatched(context: dg.OpExecutionContext, queue: QueueResource, shard: str, dispatch_key: str) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from queue_pipeline.defs.alerts import alert_incidents
 from queue_pipeline.defs.chart import history_chart
 from queue_pipeline.defs.lead_flow import lead_flow
 from queue_pipeline.defs.resources import ROLE_TAG, Cell, QueueResource, table, told_plainly
@@ -54,8 +55,8 @@ def queue_health_snapshot(context: dg.AssetExecutionContext, queue: QueueResourc
 
 health_job = dg.define_asset_job(
     name="measure_health",
-    selection=dg.AssetSelection.assets(queue_health_snapshot, lead_flow),
-    description="Measure the queue, keep the sample, check the contract, and show the latest leads.",
+    selection=dg.AssetSelection.assets(queue_health_snapshot, lead_flow, alert_incidents),
+    description="Measure the queue, keep the sample, check the contract, and show the latest leads and incidents.",
     executor_def=dg.in_process_executor,
     tags={ROLE_TAG: "health", "dagster/max_runtime": "120"},
 )
@@ -120,10 +121,11 @@ def judge(check: str, snapshot: HealthSnapshot, limits: Limits) -> tuple[bool, s
 def numbers_of(snapshot: HealthSnapshot) -> dict[str, dg.MetadataValue]:
     """The numbers that the UI plots over time."""
     counts = ("pending_due", "scheduled", "running", "dead", "stale_function_runs", "orphaned_windows")
-    sends = ("unknown_sends", "duplicate_sends", "late_writes_refused", "started_jobs", "finished_jobs")
+    sends = ("unknown_sends", "needs_human", "duplicate_sends", "late_writes_refused")
+    rest = ("open_incidents", "started_jobs", "finished_jobs")
     seconds = ("oldest_due_age_seconds", "wait_p50_seconds", "wait_p95_seconds", "wait_max_seconds")
     numbers: dict[str, dg.MetadataValue] = {
-        name: dg.MetadataValue.int(getattr(snapshot, name)) for name in (*counts, *sends)
+        name: dg.MetadataValue.int(getattr(snapshot, name)) for name in (*counts, *sends, *rest)
     }
     for name in (*seconds, "last_sweep_age_seconds"):
         if (value := getattr(snapshot, name)) is not None:

@@ -13,7 +13,7 @@ from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine.handlers import Registry
 from queue_pipeline.settings import Settings, load_settings
 from queue_pipeline.store.session import Database
-from queue_pipeline.wiring import load_registry, open_database
+from queue_pipeline.wiring import bind_sending, load_registry, open_database
 
 SHARD_TAG = "queue_pipeline/shard"
 DISPATCH_KEY_TAG = "queue_pipeline/dispatch_key"
@@ -37,6 +37,7 @@ class QueueResource(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["QueueResource"]:
         """Open the database, and close its connections afterwards."""
         self._settings = load_settings()
+        bind_sending(self._settings)
         self._database = open_database(self._settings, application="queue_pipeline dagster")
         try:
             yield self

@@ -25,8 +25,26 @@ sources = [
 lead_sources = [
     _table("inbound_event", "One row for each accepted delivery; the same delivery again finds it and does nothing."),
     _table("lead_outcome", "How each message of a lead ended, visibly: one row for each finished lead job."),
+    _table("draft", "Replies that were drafted, what the gates found in them, and what a person decided."),
+    _table("lead_task", "What people must do for leads: call, write again, find the right person."),
     _table("outbound_message", "The intent to send one message to one recipient, under its idempotency key."),
     _table("notification", "What people were told, or are still to be told."),
+]
+evidence_sources = [
+    _table(
+        "send_attempt", "One row for each try to hand a message to its provider, written before the provider is called."
+    ),
+    _table("provider_message", "What providers say that they have: by response, lookup, webhook or poll."),
+    _table("inbound_conflict", "A delivery that came again with another body: kept, never run."),
+]
+#: What the duplicate-send audit reads.
+audit_sources = [
+    *(spec for spec in lead_sources if spec.key.path[-1] in ("inbound_event", "outbound_message")),
+    *evidence_sources,
+]
+alert_sources = [
+    _table("alert_incident", "One row for each thing that was wrong, from its first observation until it was over."),
+    _table("alert_post", "Every message about an incident that reached a sink, or may have."),
 ]
 sources_by_name = {spec.key.path[-1]: spec for spec in sources}
 FUNCTION_RUN = sources_by_name["function_run"].key

@@ -15,7 +15,6 @@ from queue_pipeline.engine.dagster_run import database_time
 from queue_pipeline.engine.dispatch import open_relief_window
 from queue_pipeline.engine.health import aged_shards
 from queue_pipeline.engine.recovery import Finding, findings, sweep
-from queue_pipeline.wiring import deliver_pending
 
 #: Bounds what one tick does itself, so that it ends well within the 60 s that Dagster gives it.
 INLINE_MAX = 20
@@ -64,8 +63,6 @@ def look(queue: QueueResource, instance: dg.DagsterInstance, *, first_seen: Mapp
     watch.said += end_runs_for_nothing(instance, queue)
     watch.said += withdraw_queued_runs(instance, queue)
     sweep(queue.db, by="watch sensor", act_on=_leave_to_the_recovery_job, limits=queue.limits)  # resets the switch
-    if told := deliver_pending(queue.db):
-        watch.said.append(f"{told} notifications were delivered that no handler had delivered.")
     if not watch.requests and not watch.said:
         watch.said.append("Nothing stands still, and no shard's queue age is breached.")
     return watch

@@ -28,6 +28,7 @@ class HealthSnapshot:
     `oldest_due_age_seconds` is 0 when nothing is due. Waits are those of the last minute's claims together with
     the waits so far of jobs that still wait. `late_writes_refused` and `duplicate_sends` look back one day,
     `started_jobs` and `finished_jobs` one minute. `last_sweep_age_seconds` is None when nobody ever swept.
+    `open_incidents` are those that somebody was told of and that are not over.
     When `counts_are_floors`, there are more pending, scheduled or dead jobs than were counted.
     """
 
@@ -48,6 +49,8 @@ class HealthSnapshot:
     wait_max_seconds: float | None
     started_jobs: int
     finished_jobs: int
+    needs_human: int = 0
+    open_incidents: int = 0
     counts_are_floors: bool = False
     by_shard: Mapping[str, ShardHealth] = field(default_factory=dict)
     findings: tuple[str, ...] = ()

@@ -274,7 +274,7 @@ class _Drain:
         return self.lease.safe()
 
     def _handle(self, execution: Execution) -> AttemptResult:
-        context = JobContext(self.database, execution, self.lease.safe)
+        context = JobContext(self.database, execution, self.lease.safe, self.limits)
         return execute(execution, self.registry, context, self.limits)
 
     def _notified(self, payload: str) -> None:

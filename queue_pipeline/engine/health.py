@@ -64,6 +64,19 @@ def record(db: Database, snapshot: HealthSnapshot) -> None:
         store.record(tx, asdict(snapshot))
 
 
+def sample_if_missing(db: Database, *, limits: Limits, shards: Sequence[str], older_than_seconds: float) -> bool:
+    """Measure and record when the latest sample is older than this, as whoever samples each minute must be away.
+
+    Returns whether it did. Raises DatabaseUnavailable.
+    """
+    with db.begin() as tx:
+        age = store.sample_age(tx)
+    if age is not None and 0 <= age <= older_than_seconds:
+        return False
+    record(db, measure(db, limits=limits, shards=shards))
+    return True
+
+
 def history(db: Database, *, hours: float) -> Sequence[Mapping[str, Any]]:
     """The recorded samples of the last `hours`, oldest first, at most a month back. Raises DatabaseUnavailable."""
     with db.begin() as tx:

@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from queue_pipeline.store import audit
 from queue_pipeline.store.session import Tx
 
 #: Counts stop here: what lies beyond is a disaster by any number.
@@ -27,26 +28,14 @@ SELECT now() AS sampled_at,
         OR progress_at < now() - make_interval(secs => %(stale_cutoff)s))) AS stale_function_runs,
     (SELECT count(*) FROM dispatch_window WHERE state = 'OPEN' AND launch_by < now()) AS orphaned_windows,
     (SELECT count(*) FROM outbound_message WHERE state = 'UNKNOWN') AS unknown_sends,
+    (SELECT count(*) FROM outbound_message WHERE state = 'NEEDS_HUMAN') AS needs_human,
+    (SELECT count(*) FROM alert_incident WHERE status = 'firing') AS open_incidents,
     (SELECT count(*) FROM late_write WHERE refused_at > now() - interval '1 day') AS late_writes_refused,
     (SELECT extract(epoch FROM now() - swept_at)::float8 FROM sweep_mark) AS last_sweep_age_seconds,
     (SELECT count(*) FROM job_attempt WHERE finished_at > now() - interval '1 minute'
         AND claimed_at > now() - interval '1 minute')
     + (SELECT count(*) FROM job WHERE state = 'RUNNING' AND claimed_at > now() - interval '1 minute') AS started_jobs,
     (SELECT count(*) FROM job WHERE finished_at > now() - interval '1 minute') AS finished_jobs
-"""
-
-#: Independent evidence: what providers say they accepted, counted by the key that promises "once".
-_DUPLICATE_SENDS_SQL = """
-SELECT count(*) FROM (
-    SELECT o.idempotency_key
-    FROM provider_message p JOIN outbound_message o USING (outbound_message_id)
-    WHERE p.direction = 'outbound' AND o.idempotency_key IN (
-        SELECT recent_o.idempotency_key
-        FROM provider_message recent JOIN outbound_message recent_o USING (outbound_message_id)
-        WHERE recent.first_seen_at > now() - interval '1 day' AND recent.direction = 'outbound')
-    GROUP BY o.idempotency_key
-    HAVING count(DISTINCT (p.provider, p.account, p.provider_message_id)) > 1
-) twice
 """
 
 #: Pending jobs are counted by workspace from an index alone. Ages come from the oldest due jobs one by one; a
@@ -128,12 +117,16 @@ _RECORD_SQL = """
 INSERT INTO health_sample (
     sampled_at, pending_due, scheduled, running, dead, oldest_due_age_seconds, stale_function_runs, orphaned_windows,
     late_writes_refused, started_jobs, finished_jobs, wait_p50_seconds, wait_p95_seconds, wait_max_seconds,
-    last_sweep_age_seconds, verdict, by_shard)
+    last_sweep_age_seconds, verdict, by_shard, unknown_sends, duplicate_sends, needs_human)
 VALUES (
     %(sampled_at)s, %(pending_due)s, %(scheduled)s, %(running)s, %(dead)s, %(oldest_due_age_seconds)s,
     %(stale_function_runs)s, %(orphaned_windows)s, %(late_writes_refused)s, %(started_jobs)s, %(finished_jobs)s,
     %(wait_p50_seconds)s, %(wait_p95_seconds)s, %(wait_max_seconds)s, %(last_sweep_age_seconds)s, %(verdict)s,
-    %(by_shard)s)
+    %(by_shard)s, %(unknown_sends)s, %(duplicate_sends)s, %(needs_human)s)
+"""
+
+_SAMPLE_AGE_SQL = """
+SELECT extract(epoch FROM clock_timestamp() - max(sampled_at))::float8 FROM health_sample
 """
 
 _HISTORY_SQL = """
@@ -185,7 +178,12 @@ def aged_shards_sql() -> str:
 def totals(tx: Tx, *, stale_cutoff_seconds: float) -> Row:
     """Counts of the whole queue at the transaction's instant, and the instant itself."""
     row = _one(tx, _TOTALS_SQL, {"count_max": COUNT_MAX, "stale_cutoff": stale_cutoff_seconds})
-    return {**row, "duplicate_sends": tx.exec_driver_sql(_DUPLICATE_SENDS_SQL).scalar_one()}
+    return {**row, "duplicate_sends": duplicate_sends(tx, seconds=86_400.0)}
+
+
+def duplicate_sends(tx: Tx, *, seconds: float) -> int:
+    """Idempotency keys with more than one message at a provider, one of them seen in the last so many seconds."""
+    return audit.duplicate_keys(tx, seconds=seconds)
 
 
 def shards(tx: Tx, *, shard_count: int) -> dict[str, dict[str, Any]]:
@@ -215,6 +213,12 @@ def aged_shards(tx: Tx, *, older_than_seconds: float, shard_count: int) -> dict[
 def record(tx: Tx, sample: Mapping[str, Any]) -> None:
     """Append one sample to the history; `by_shard` is a mapping fit for JSON."""
     tx.exec_driver_sql(_RECORD_SQL, {**sample, "by_shard": Jsonb(sample["by_shard"])})
+
+
+def sample_age(tx: Tx) -> float | None:
+    """Seconds since the latest sample; None when there is none."""
+    age: float | None = tx.exec_driver_sql(_SAMPLE_AGE_SQL).scalar_one()
+    return age
 
 
 def history(tx: Tx, *, seconds: float) -> Sequence[Row]:

@@ -60,6 +60,7 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
+            hide_parameters=True,  # an error's text may be logged, and the values are people's
         )
 
     def _connect(self) -> Direct:

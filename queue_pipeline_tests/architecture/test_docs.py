@@ -49,6 +49,9 @@ def test_every_command_that_is_named_exists_with_its_options(document: Path) -> 
         assert words[0] in MODULES, f"queue-pipeline {line}: there is no such command"
         command = app.get_command(click.Context(app), words[0])
         assert command is not None
+        if isinstance(command, click.Group) and len(words) > 1 and not words[1].startswith("-"):
+            assert words[1] in command.commands, f"queue-pipeline {line}: there is no such command"
+            command = command.commands[words[1]]
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         unknown = [word for word in words if word.startswith("--") and word not in known | {"--help"}]
         assert not unknown, f"queue-pipeline {line}: there is no option {unknown}"

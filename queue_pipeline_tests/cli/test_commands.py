@@ -16,18 +16,25 @@ def command_named(name: str) -> click.Command:
     return next(command for command in commands if command.name == name)
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_every_command_says_what_it_does_and_every_option_says_what_it_is(name: str) -> None:
+def leaves(name: str) -> list[click.Command]:
+    """The command, or those of a group; a group that answers by itself is one of them."""
     command = command_named(name)
+    if not isinstance(command, click.Group):
+        return [command]
+    return [*([command] if command.invoke_without_command else []), *command.commands.values()]
+
+
+@pytest.mark.parametrize("command", [command for name in OURS for command in leaves(name)], ids=lambda c: str(c.name))
+def test_every_command_says_what_it_does_and_every_option_says_what_it_is(command: click.Command) -> None:
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.opts
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_every_command_can_speak_json(name: str) -> None:
-    assert "--json" in [option for parameter in command_named(name).params for option in parameter.opts]
+@pytest.mark.parametrize("command", [command for name in OURS for command in leaves(name)], ids=lambda c: str(c.name))
+def test_every_command_can_speak_json(command: click.Command) -> None:
+    assert "--json" in [option for parameter in command.params for option in parameter.opts]
 
 
 @pytest.mark.parametrize(
@@ -70,12 +77,15 @@ NEED_A_DATABASE = [
     ["jobs"],
     ["dead"],
     ["outbox"],
+    ["drafts"],
+    ["tasks"],
     ["shards"],
     ["recover"],
     ["trace", "1"],
     ["prune", "--older-than-days", "1"],
     ["drain", "--until-empty"],
     ["drill"],
+    ["audit", "sends"],
     ["enqueue", "drill.work", "--workspace", "w", "--payload", "{}"],
     ["check"],
 ]
@@ -108,7 +118,7 @@ def test_an_empty_schema_is_named_with_its_remedy(
     assert ran.code == 3
     assert "queue-pipeline migrate" in ran.err
     assert run("check", "--json").code == 3
-    assert run("migrate", "--json").data == {"applied": ["0001", "0002"]}
+    assert run("migrate", "--json").data["applied"][:2] == ["0001", "0002"]
     assert run("migrate").code == 0
     assert run("check").code == 0
 

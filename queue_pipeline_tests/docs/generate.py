@@ -15,8 +15,9 @@ from typing import Any
 import click
 
 from queue_pipeline.cli.app import app
-from queue_pipeline.domain import dispatch_window, function_run, job
+from queue_pipeline.domain import dispatch_window, function_run, incident, job, outbound
 from queue_pipeline.domain.attempt import FREE_OUTCOMES, NEXT_STATES
+from queue_pipeline.domain.audit_check import CHECKS
 from queue_pipeline.domain.limits import Limits, check_relations, described
 from queue_pipeline.settings import Settings, environment_name
 from queue_pipeline_tests.docs.markdown import DECISIONS, REPOSITORY, documents
@@ -70,6 +71,15 @@ def outcomes_table() -> str:
     return "\n".join(rows)
 
 
+def audit_checks_table() -> str:
+    """Every question of the duplicate-send audit, and what a finding does to the verdict."""
+    rows = ["| check | question | a finding |", "|---|---|---|"]
+    for check in CHECKS:
+        weight = "is a breach" if check.gates else "is told, and decides nothing"
+        rows.append(f"| {check.code} | {check.question} | {weight}{', until reviewed' if check.reviewable else ''} |")
+    return "\n".join(rows)
+
+
 def decisions_list() -> str:
     """Every decision by its title."""
     rows = []
@@ -94,8 +104,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "limits": limits_table,
     "limit-relations": limit_relations,
     "attempt-outcomes": outcomes_table,
+    "audit-checks": audit_checks_table,
     "job-states": lambda: diagram(job.MOVES),
     "function-run-states": lambda: diagram(function_run.MOVES),
+    "incident-states": lambda: diagram(incident.MOVES),
+    "outbound-states": lambda: diagram(outbound.MOVES),
     "dispatch-window-states": lambda: diagram(dispatch_window.MOVES),
     "decisions": decisions_list,
 }

@@ -148,10 +148,12 @@ def test_the_age_of_a_shard_behind_a_longer_backlog_falls_back_on_its_last_due_t
 def test_a_second_message_at_the_provider_is_a_duplicate_send(db: Database, rows: Any) -> None:
     sent = rows.execute(
         "INSERT INTO outbound_message (workspace, job_id, channel, purpose, recipient, body, idempotency_key,"
-        " payload_sha256, state, provider) VALUES ('acme', 1, 'mail', 'reply', 'ada@example.com', 'hi', 'key',"
-        " repeat('a', 64), 'UNKNOWN', 'outbox') RETURNING outbound_message_id"
+        " payload_sha256, state, provider, trigger_key, reason, in_doubt, unknown_since, not_before) VALUES ('acme', 1,"
+        " 'mail', 'reply', 'ada@example.com', 'hi', 'key', repeat('a', 64), 'UNKNOWN', 'outbox', 'job:1', 'timeout', true,"
+        " now(), now()) RETURNING outbound_message_id"
     ).fetchone()[0]
     assert (measured(db).unknown_sends, measured(db).duplicate_sends) == (1, 0)
+    assert (measured(db).needs_human, measured(db).open_incidents) == (0, 0)
     for number in range(2):
         rows.execute(
             "INSERT INTO provider_message (provider, provider_message_id, outbound_message_id, recipient, body,"
@@ -169,6 +171,8 @@ def test_recorded_samples_come_back_oldest_first_and_are_pruned(db: Database, ro
     health.record(db, first)
     assert [row["sampled_at"] for row in health.history(db, hours=1)] == [first.sampled_at, second.sampled_at]
     assert health.history(db, hours=1)[0]["by_shard"][SHARD]["pending_due"] == 0
+    sends = [health.history(db, hours=1)[0][name] for name in ("unknown_sends", "duplicate_sends", "needs_human")]
+    assert sends == [0, 0, 0]
     rows.execute("UPDATE health_sample SET sampled_at = sampled_at - %s", (timedelta(days=2),))
     assert health.prune_history(db, days=3) == 0
     assert health.prune_history(db, days=1, batch=1) == 2

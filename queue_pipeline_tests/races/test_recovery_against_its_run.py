@@ -12,7 +12,7 @@ from queue_pipeline.domain.job import JobState
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine.execution import Execution
 from queue_pipeline.engine.recovery import findings, sweep
-from queue_pipeline.engine.send import send_message
+from queue_pipeline.engine.send import NewMessage, send_message
 from queue_pipeline.store import claim as claims
 from queue_pipeline_tests.engine.kitchen import Bystander, Kitchen
 from queue_pipeline_tests.races.staging import until_somebody_waits
@@ -224,16 +224,8 @@ def test_a_step_or_send_that_waits_for_the_recovery_is_refused(
     def act() -> object:
         if what == "step":
             return context.step("draft", lambda: 1)
-        return send_message(
-            kitchen.db,
-            claim,
-            channel="email",
-            to="ada@lead.example",
-            body="Hello",
-            purpose="reply",
-            provider=None,
-            part=0,
-        )
+        new = NewMessage(channel="email", to="ada@lead.example", body="Hello", purpose="reply")
+        return send_message(kitchen.db, claim, new, LIMITS)
 
     with kitchen.db.begin() as tx:
         tx.exec_driver_sql(

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from queue_pipeline.store.session import Direct
 
-_NAMED = re.compile(r"%\((\w+)\)s|(?<![:\w]):([a-z_]+)\b")
+_NAMED = re.compile(r"%\((\w+)\)s|(?<![:\w]):([a-z]\w*)\b")
 _POSITIONAL = re.compile(r"%s")
 
 

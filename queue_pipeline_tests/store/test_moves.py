@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from queue_pipeline.domain import dispatch_window, function_run, job
+from queue_pipeline.domain import dispatch_window, function_run, job, outbound
 from queue_pipeline.store.session import Direct
-from queue_pipeline_tests.store import rows
+from queue_pipeline_tests.store import messages, rows
 
 Make = Callable[[Direct, str], int]
 Fields = Callable[[Direct, str], Mapping[str, Any]]
@@ -18,6 +18,7 @@ MACHINES: list[tuple[str, str, Mapping[Any, frozenset[Any]], Make, Fields]] = [
     ("job", "job_id", job.MOVES, rows.a_job, lambda _, state: rows.job_fields(state)),
     ("function_run", "function_run_id", function_run.MOVES, rows.a_function_run, lambda _, state: rows.run_fields(state)),
     ("dispatch_window", "window_id", dispatch_window.MOVES, rows.a_window, rows.window_fields),
+    ("outbound_message", "outbound_message_id", outbound.MOVES, messages.a_message, lambda _, state: messages.message_fields(state)),
 ]  # fmt: skip
 
 
