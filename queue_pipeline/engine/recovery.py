@@ -24,6 +24,8 @@ from queue_pipeline.store.session import Database, Tx
 log = logging.getLogger(__name__)
 
 _DEFAULT_LIMITS = Limits()
+#: A transaction that holds a function run takes milliseconds; one this old belongs to a process that stands still.
+_STUCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,21 @@ def sweep(
     if any(finding.signal is Signal.DEAD for finding in chosen):
         # A connection can break without its process: a living drain has its lock back when it is looked at again.
         threading.Event().wait(limits.presence_grace_seconds)
+    if any(finding.key.startswith("run:") for finding in chosen):
+        _end_stuck_transactions(database)
     decisions = [_try_to_recover(database, finding, by, limits) for finding in chosen]
     if only is None:
         with database.begin() as tx:
             store.mark_sweep(tx, by)
     return SweepReport(decisions, by, False)
+
+
+def _end_stuck_transactions(database: Database) -> None:
+    """Else the row of a function run that stands still in an exchange would stay locked, and recovery with it."""
+    with database.begin() as tx:
+        ended = store.end_stuck_transactions(tx, seconds=_STUCK_SECONDS)
+    if ended:
+        log.warning("%d sessions were ended whose processes stand still in a transaction", ended)
 
 
 def _finding_of_run(run: LivingRun, limits: Limits) -> Finding | None:

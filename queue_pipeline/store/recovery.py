@@ -72,6 +72,17 @@ INSERT INTO recovery_decision (swept_by, signal, function_run_id, window_id, job
 VALUES (:swept_by, :signal, :function_run_id, :window_id, :job_id, :shard, :detail, :jobs_given_back, :jobs_dead, :successor_window_id)
 """
 
+#: A process that stands still in the middle of a transaction holds its function run's row, and recovery would wait for it.
+#: Only sessions of ours that wait for their client; every transaction of ours that holds such a row takes milliseconds.
+END_STUCK_SQL = """
+SELECT count(*) FILTER (WHERE pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+  AND a.application_name LIKE 'queue\\_pipeline%' AND a.wait_event_type = 'Client'
+  AND a.xact_start < clock_timestamp() - make_interval(secs => :seconds)
+  AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted AND l.relation = 'function_run'::regclass
+                AND l.mode IN ('RowShareLock', 'RowExclusiveLock'))
+"""
+
 MARK_SWEEP_SQL = """
 INSERT INTO sweep_mark (swept_at, swept_by) VALUES (clock_timestamp(), :swept_by)
 ON CONFLICT (only_row) DO UPDATE SET swept_at = excluded.swept_at, swept_by = excluded.swept_by
@@ -175,6 +186,11 @@ def record_decision(
         },
     )
     tx.execute(sa.text("SELECT pg_notify('queue_pipeline', 'due')"))
+
+
+def end_stuck_transactions(tx: Tx, *, seconds: float) -> int:
+    """End sessions of processes that stand still in a transaction that holds a function run; returns how many."""
+    return int(tx.execute(sa.text(END_STUCK_SQL), {"seconds": seconds}).scalar_one())
 
 
 def mark_sweep(tx: Tx, swept_by: str) -> None:

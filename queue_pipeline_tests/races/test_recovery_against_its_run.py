@@ -10,12 +10,14 @@ from queue_pipeline.domain.attempt import AttemptOutcome
 from queue_pipeline.domain.claim import AttemptResult, Claim
 from queue_pipeline.domain.job import JobState
 from queue_pipeline.domain.limits import Limits
+from queue_pipeline.engine import recovery
 from queue_pipeline.engine.execution import Execution
 from queue_pipeline.engine.recovery import findings, sweep
 from queue_pipeline.engine.send import NewMessage, send_message
 from queue_pipeline.store import claim as claims
 from queue_pipeline_tests.engine.kitchen import Bystander, Kitchen
 from queue_pipeline_tests.races.staging import until_somebody_waits
+from queue_pipeline_tests.waiting import eventually
 
 LIMITS = replace(Limits(), database_restart_grace_seconds=0.0, presence_grace_seconds=0.0)
 
@@ -240,3 +242,30 @@ def test_a_step_or_send_that_waits_for_the_recovery_is_refused(
     else:
         assert waiting.result(10) is None
     assert kitchen.rows("SELECT 1 FROM job_step UNION ALL SELECT 1 FROM outbound_message") == []
+
+
+@pytest.mark.parametrize("in_a_pipeline", [True, False])
+def test_a_drain_that_stands_still_in_the_middle_of_an_exchange_holds_up_no_recovery(
+    kitchen: Kitchen, drain: Bystander, monkeypatch: pytest.MonkeyPatch, in_a_pipeline: bool
+) -> None:
+    """SIGSTOP may come between two statements; the row of the function run is locked then, for as long as it lasts."""
+    drain.claim(3)
+    expire(kitchen)
+    hold = f"SELECT 1 FROM function_run WHERE function_run_id = {drain.run_id} FOR KEY SHARE".encode()
+    frozen = kitchen.db.direct()
+    if in_a_pipeline:
+        frozen.pgconn.enter_pipeline_mode()
+        frozen.pgconn.send_query_params(b"BEGIN", None)
+        frozen.pgconn.send_query_params(hold, None)
+        frozen.pgconn.send_flush_request()
+        frozen.pgconn.flush()
+    else:
+        frozen.execute("BEGIN")
+        frozen.execute(hold)
+    held = "SELECT 1 FROM pg_locks WHERE relation = 'function_run'::regclass AND mode = 'RowShareLock'"
+    eventually(lambda: kitchen.rows(held), within=10, what="the function run to be held")
+    monkeypatch.setattr(recovery, "_STUCK_SECONDS", 0.0)
+    with ThreadPoolExecutor(1) as pool:
+        (decision,) = pool.submit(sweep, kitchen.db, by="test", limits=LIMITS).result(20).decisions
+    assert (decision.acted, decision.jobs_given_back) == (True, 3)
+    frozen.close()
