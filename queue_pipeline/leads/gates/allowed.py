@@ -28,7 +28,7 @@ class AllowedTime:
 @dataclass
 class Allowed:
     """What may be said about when. `zones` are those in which a time without a zone may be said; `ours` those that hold
-    for every offered slot, besides its own offset."""
+    for every offered slot, besides its own offset; `own_day` when the lead's own day begins or ends."""
 
     zones: tuple[tzinfo, ...]
     ours: tuple[tzinfo, ...] = ()
@@ -39,6 +39,7 @@ class Allowed:
     offered_days: frozenset[date] = frozenset()
     proposed_days: frozenset[date] = frozenset()
     known_days: frozenset[date] = frozenset()
+    own_day: frozenset[int] = frozenset()
     _views: dict[tuple[object, ...], dict[int, AllowedTime]] = field(default_factory=dict)
 
     @property
@@ -138,15 +139,27 @@ def _take(found: Allowed, reading: Reading, *, proposed: bool) -> None:
             found.proposed_days |= days
         found.known_days |= days
     for time in reading.times:
+        if _is_own_day(time):
+            found.own_day |= time.mention.minutes
+            continue
         refused = time.clause.refuses(time.mention.start, time.mention.end)
-        entry = (_minutes(time.mention), _days_of(time, said_days, found), time.mention.zones)
+        entry = (_minutes(time.mention), _days_of(time, said_days, found), (*time.mention.zones, *time.mention.loosely))
         (found.proposed if proposed and not refused else found.known).append(entry)
         if proposed:
             found.windows.extend(_windows(time.mention, entry[1]))
 
 
+def _is_own_day(time: PlacedTime) -> bool:
+    """`I get off at 4`: the lead tells of their day and proposes nothing, unless they come back to it with `then`."""
+    piece = time.clause.piece(time.mention.start, time.mention.end)
+    return says("own_day", piece) and "then" not in time.clause.text
+
+
 def _meant(mention: DateMention, found: Allowed) -> frozenset[date]:
-    """What a date in the thread means: of its readings those that were offered, if there are any."""
+    """What a date in the thread means: of its readings those that were offered, if there are any. A bare weekday is the
+    coming one, or one that was spoken of."""
+    if mention.coming:
+        return mention.coming | (mention.days & (found.offered_days | found.proposed_days | found.known_days))
     return (mention.days & found.offered_days) or mention.near or mention.days
 
 

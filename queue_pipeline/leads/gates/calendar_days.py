@@ -27,8 +27,9 @@ def numeric(text: str, today: Today) -> Iterator[DateMention]:
         if match["sep"] != ".":
             days.append(date_or_none(year, first, second))
         yield from _day_atom(match.span(), days, today)
-    for match in say.DOTTED_SHORT.finditer(text):
-        yield from _day_atom(match.span("date"), _any_year(int(match["b"]), int(match["a"]), today), today)
+    for pattern in (say.DOTTED_SHORT, say.DOTTED_WITH_TIME):
+        for match in pattern.finditer(text):
+            yield from _day_atom(match.span("date"), _any_year(int(match["b"]), int(match["a"]), today), today)
     for pattern in (say.SLASHED_SHORT, say.SLASHED_WITH_TIME):
         for match in pattern.finditer(text):
             first, second = int(match["a"]), int(match["b"])
@@ -52,6 +53,22 @@ def month_days(text: str, today: Today) -> Iterator[DateMention]:
                 days = [day + timedelta(days=away) for day in days if day for away in range(7)]
             yield from _day_atom(match.span(), days, today, kind)
             yield from _sibling_days(text, match, month, today)
+    for match in say.LAST_OF_MONTH.finditer(text):
+        yield from _last_of_month(match, today)
+
+
+def _last_of_month(match: re.Match[str], today: Today) -> Iterator[DateMention]:
+    """`the last day of November`, `the last Friday of the month`."""
+    if match["month"]:
+        some = _in_year(match, say.MONTH_NUMBERS[match["month"][:3]], 1, today)
+    else:
+        some = [day.replace(day=1) for day in today.days]
+    firsts = [day + timedelta(days=31) for day in some if day]
+    ends = [first.replace(day=1) - timedelta(days=1) for first in firsts]
+    if match["what"] != "day":
+        number = say.WEEKDAY_NUMBERS[match["what"][:3]]
+        ends = [end - timedelta(days=(end.weekday() - number) % 7) for end in ends]
+    yield from _day_atom(match.span(), ends, today)
 
 
 def _sibling_days(text: str, match: re.Match[str], month: int, today: Today) -> Iterator[DateMention]:
@@ -130,8 +147,9 @@ def ordinals(text: str, today: Today) -> Iterator[DateMention]:
         if _may_be_an_item(text, match, day, today):
             continue
         yield from _ordinal_atom(match.span("day"), day, today)
-    for match in say.WEEKDAY_NUMBER.finditer(text):
-        yield from _ordinal_atom(match.span("day"), day_number(match["day"]), today)
+    for pattern in (say.WEEKDAY_NUMBER, say.WEEKDAY_LATE_NUMBER):
+        for match in pattern.finditer(text):
+            yield from _ordinal_atom(match.span("day"), day_number(match["day"]), today)
 
 
 def _may_be_an_item(text: str, match: re.Match[str], day: int, today: Today) -> bool:

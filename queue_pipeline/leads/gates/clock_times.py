@@ -5,10 +5,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
+from queue_pipeline.leads.gates import clock_parts as parts
 from queue_pipeline.leads.gates import clock_patterns as say
-from queue_pipeline.leads.gates.zones import OFFSET, ZONE, offset_zone, zones_named
+from queue_pipeline.leads.gates import clock_styles as styles
+from queue_pipeline.leads.gates.zones import (
+    FOR_YOU,
+    OFFSET,
+    ZONE,
+    ZONE_BEFORE,
+    offset_zone,
+    zone_before,
+    zones_loosely_named,
+    zones_named,
+)
 
 DAY = 24 * 60
+_COUNTED_WITHIN = 60
+_ZONE_WITHIN = 60
 #: Minutes of the day that a part of the day may mean; wide, because a wrong part of the day is rare and vague.
 _PARTS = {
     "morning": (0, 13 * 60),
@@ -22,8 +35,10 @@ _PARTS = {
 @dataclass(frozen=True)
 class TimeMention:
     """Times of day in minutes since midnight. A range has `until`; `bound` says that it is `after` or `before` one;
-    `somewhere` that the zone was named as a place (`at 3 in London`), which may be only where it happens;
-    `perhaps` holds readings that are not English: `half four` is 4:30, but a German may mean 3:30."""
+    `somewhere` that the zone was named as a place (`at 3 in London`), which may be only where it happens; `loosely`
+    holds the zones whose people say `EST` in summer too; `yours` that the time is one on the lead's clock;
+    `perhaps` holds readings that are not English: `half four` is 4:30, but a German may mean 3:30; `roughly` says that
+    a few minutes do not matter (`4ish`); `day_number` is the day of the month that `Tuesday 3` may mean instead."""
 
     start: int
     end: int
@@ -31,8 +46,12 @@ class TimeMention:
     until: frozenset[tuple[int, int]] = frozenset()
     bound: str = ""
     zones: tuple[tzinfo, ...] = ()
+    loosely: tuple[tzinfo, ...] = ()
     somewhere: bool = False
+    yours: bool = False
     perhaps: frozenset[int] = frozenset()
+    roughly: bool = False
+    day_number: int = 0
 
     @property
     def readings(self) -> tuple[str, ...]:
@@ -77,7 +96,13 @@ def _candidates(text: str) -> Iterator[TimeMention]:
             yield from _list(match)
     for pattern in say.POINTS:
         for match in pattern.finditer(text):
-            yield from _point(match)
+            if pattern not in styles.BESIDE_A_DATE or not _counts(text, match.start("time")):
+                yield from _point(match)
+
+
+def _counts(text: str, place: int) -> bool:
+    """Whether things are counted just before this place: `3 openings Thursday and 2 Friday`."""
+    return styles.COUNTED.search(text, max(0, place - _COUNTED_WITHIN), place) is not None
 
 
 def _point(match: re.Match[str]) -> Iterator[TimeMention]:
@@ -86,7 +111,15 @@ def _point(match: re.Match[str]) -> Iterator[TimeMention]:
     if minutes:
         start, end = match.span("time") if groups.get("time") else match.span()
         earlier = {(minute - 60) % DAY for minute in minutes} if groups.get("halfhour") else ()
-        yield TimeMention(start, end, frozenset(minutes), perhaps=frozenset(earlier))
+        day = int(groups["h"] or 0) if "maybe_day" in groups and (groups["h"] or "").isdecimal() else 0
+        yield TimeMention(
+            start,
+            end,
+            frozenset(minutes),
+            perhaps=frozenset(earlier),
+            roughly=bool(groups.get("ish")),
+            day_number=day,
+        )
 
 
 def _list(match: re.Match[str]) -> Iterator[TimeMention]:
@@ -99,8 +132,9 @@ def _list(match: re.Match[str]) -> Iterator[TimeMention]:
 
 def _range(match: re.Match[str]) -> Iterator[TimeMention]:
     groups = match.groupdict()
-    first = _readings({"h": groups["h"], "m": groups.get("m"), "mer": groups.get("mer")})
-    last = _readings({"h": groups["h2"], "m": groups.get("m2"), "mer": groups.get("mer2")})
+    exact = "24" if "hhmm" in groups else None
+    first = _readings({"h": groups["h"], "m": groups.get("m"), "mer": groups.get("mer"), "clock24": exact})
+    last = _readings({"h": groups["h2"], "m": groups.get("m2"), "mer": groups.get("mer2"), "clock24": exact})
     pairs = {(a, b if b > a else b + DAY) for a in first for b in last if a != b}
     pairs = {(a, b) for a, b in pairs if b - a <= 12 * 60 or (groups.get("mer") and groups.get("mer2"))}
     if not pairs and first and last:
@@ -148,7 +182,7 @@ def _with_meridiem(hour: int, minute: int, meridiem: str) -> set[int]:
 
 def _around_the_hour(groups: dict[str, str | None], hour: int) -> set[int]:
     """`quarter past 5`, `ten to four`."""
-    away = say.FRACTIONS.get(groups.get("fraction") or "") or _number(groups.get("fraction")) or 0
+    away = parts.FRACTIONS.get(groups.get("fraction") or "") or _number(groups.get("fraction")) or 0
     if not 0 < away < 60:
         return set()
     sign = 1 if groups["past"] in ("past", "after") else -1
@@ -171,31 +205,44 @@ def _number(text: str | None) -> int | None:
     if not text:
         return None
     text = text.strip().replace("-", " ")
-    return int(text) if text.isdecimal() else say.NUMBERS.get(text)
+    return int(text) if text.isdecimal() else parts.NUMBERS.get(text)
 
 
 def _in_context(text: str, mention: TimeMention) -> TimeMention:
     """The mention with the zone, the part of the day and the bound that stand next to it."""
-    zones = mention.zones
-    end = mention.end
+    first, end = mention.start, mention.end
     named = ZONE.match(text, end)
     if named:
-        zones, end = zones or zones_named(named), named.end()
-        mention = replace(mention, somewhere=bool(named["city"]))
-    part = say.PART_AFTER.match(text, end) or say.PART_BEFORE.search(text, max(0, mention.start - 30), mention.start)
-    if named:
-        mention = replace(mention, zones=zones, end=end)
+        mention, end = _in_zone(mention, named), named.end()
+    part = say.PART_AFTER.match(text, end) or say.PART_BEFORE.search(text, max(0, first - 30), first)
     if part:
         mention = _within_part(mention, part["part"])
-        if part.start() >= end and not named:
-            late = ZONE.match(text, part.end())
-            mention = replace(mention, zones=zones_named(late), somewhere=bool(late["city"])) if late else mention
-    before = text[max(0, mention.start - 24) : mention.start]
+        late = ZONE.match(text, part.end()) if part.start() >= end and not named else None
+        mention = replace(_in_zone(mention, late), end=mention.end) if late else mention
+    if not mention.zones:
+        ahead = ZONE_BEFORE.search(text, max(0, first - _ZONE_WITHIN), first)
+        mention = replace(mention, zones=zone_before(ahead), somewhere=True) if ahead else mention
+    mention = replace(mention, yours=mention.yours or FOR_YOU.match(text, mention.end) is not None)
+    before = text[max(0, first - 24) : first]
     if mention.until:
         return mention
+    if styles.OR_SO.match(text, end):
+        mention = replace(mention, roughly=True)
     if say.AFTER.search(before) or say.ONWARDS.match(text, end):
         return replace(mention, bound="after")
     return replace(mention, bound="before") if say.BEFORE.search(before) else mention
+
+
+def _in_zone(mention: TimeMention, named: re.Match[str]) -> TimeMention:
+    """The mention with the zone that stands after it."""
+    return replace(
+        mention,
+        end=named.end(),
+        zones=mention.zones or zones_named(named),
+        loosely=zones_loosely_named(named),
+        somewhere=bool(named["city"]),
+        yours=(named["whose"] or "").startswith(("your", "in your")),
+    )
 
 
 def _within_part(mention: TimeMention, part: str) -> TimeMention:

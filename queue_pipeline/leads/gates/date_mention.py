@@ -16,7 +16,8 @@ class Today:
 
 @dataclass(frozen=True)
 class DateMention:
-    """Days that the words may mean. `weekday` is one that they state; it contradicts where no meant day falls on it."""
+    """Days that the words may mean. `weekday` is one that they state; it contradicts where no meant day falls on it.
+    `coming` are those that a bare weekday means to somebody who proposes it: `Friday` is not the one after."""
 
     start: int
     end: int
@@ -26,6 +27,7 @@ class DateMention:
     weekdays: frozenset[int] = frozenset(range(7))
     contradicts: bool = False
     bounded: bool = False
+    coming: frozenset[date] = field(default=frozenset())
 
     @property
     def readings(self) -> tuple[str, ...]:

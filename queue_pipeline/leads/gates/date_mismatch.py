@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from queue_pipeline.leads.gates.finding import Code, Finding, finding
+from queue_pipeline.leads.gates.other_times import is_no_appointment, is_refused_day, is_told_as_past
 from queue_pipeline.leads.gates.reading import PlacedDate, PlacedTime
-from queue_pipeline.leads.gates.support import Judged, allowed_days_shown, date_is_supported, is_no_appointment
+from queue_pipeline.leads.gates.support import Judged, allowed_days_shown, date_is_supported
 from queue_pipeline.leads.gates.words import says
 
 _VAGUE = {"broad", "past"}
@@ -36,6 +37,8 @@ def _is_judged(judged: Judged, placed: PlacedDate) -> bool:
     mention = placed.mention
     arranges = bool(judged.case.offered_slots) or judged.commits
     if mention.kind in _VAGUE or mention.bounded or not arranges:
+        return False
+    if is_told_as_past(judged, placed) or is_refused_day(placed):
         return False
     if placed.timed:
         return not all(is_no_appointment(judged, time) for time in _times_of(judged, placed))

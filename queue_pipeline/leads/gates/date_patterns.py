@@ -90,30 +90,49 @@ DAY_MONTH_YEAR_DASHED = re.compile(rf"{_NUM}(?P<day>{_D2})-{_MONTH}-(?P<year>(?:
 NUMERIC_FULL = re.compile(
     rf"{_NUM}(?P<a>{_D2})(?P<sep>[/.-])[ ]?(?P<b>{_D2})(?P=sep)[ ]?(?P<year>(?:19|20)\d\d|\d\d)(?![\w/%-])(?![.,:]\d)"
 )
+#: `14/8 Wattle St` and `unit 14/8` are addresses.
+_NO_ADDRESS = (
+    r"(?![ ](?!(?:works?|is|at|or|and|for|in|on|by|to|suits?|either|any|with|from|via|it|we|you|i|the|please)\b)"
+    r"[a-z.'-]+[ ](?:[a-z'-]+[ ])?(?:street|st|str|avenue|ave?|road|rd|lane|ln|drive|dr|boulevard|blvd|crescent|cres|"
+    r"cr|parade|pde|terrace|tce|highway|hwy|court|ct|place|pl|square|sq|close|cl|grove|gr|circuit|cct|parkway|pkwy|"
+    r"esplanade|esp|quay|way|mews)\b(?!\.?[ ]\d))"
+)
+_NO_UNIT = r"(?<!unit )(?<!flat )(?<!apt )(?<!apt\. )(?<!apartment )(?<!suite )(?<!lot )(?<!shop )(?<!level )"
+_TIME_WORD = r"(?:klo|kl\.?|um|om|alle(?:[ ]ore)?|às|as|à|a[ ]las|godz\.?|ora|ore)"
 #: d.m. with its second dot, and m/d, only where the words around them make them dates.
 DOTTED_SHORT = re.compile(
     rf"(?:(?:\b{WEEKDAY}\.?,?|\bon|\bon[ ]the|\bfor|\x00,?|\band|\bor)[ ]|^|"
     rf"\n[ ]?(?:[-*•][ ]?)?)(?P<date>(?P<a>{_D2})\.(?P<b>1[0-2]|0?[1-9])\.)"
     r"(?!\d)"
 )
+DOTTED_WITH_TIME = re.compile(
+    rf"{_NUM}(?P<date>(?P<a>{_D2})\.[ ]?(?P<b>1[0-2]|0?[1-9])\.)(?=,?[ ](?:(?:at|from|@|ab|gegen|von|"
+    rf"{_TIME_WORD})[ ]?\d|"
+    r"\d{1,2}[:.]\d\d(?![.\d])|\d{1,2}[ ]?(?:uhr|h\b)))"
+)
 SLASHED_SHORT = re.compile(
     rf"(?:(?:\b{WEEKDAY}\.?,?|\bon|\bon[ ]the|\bfor|\bby|\buntil|\btill|\bfrom|\bto|\band|\bor|\bdated?|"
     rf"\bbetween|\bis|\bstarting|\bbeginning|\beffective|"
-    rf"\btomorrow|\btoday|\x00,?)[ ]|\()(?P<date>(?P<a>{_D2})/(?P<b>{_D2})){_NUM_END}"
+    rf"\btomorrow|\btoday|\x00,?)[ ]|\(){_NO_UNIT}(?P<date>(?P<a>{_D2})/(?P<b>{_D2})){_NUM_END}{_NO_ADDRESS}"
     r"(?![ ]?(?:stars?|out\b|people|hours?|of\b|rating|points?|support|service|inch|cups?|tsp|tbsp|split|basis|"
     r"[a-z]+'s\b))"
 )
 _HOUR_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 SLASHED_WITH_TIME = re.compile(
-    rf"{_NUM}(?P<date>(?P<a>{_D2})/(?P<b>{_D2})){_NUM_END}(?=[,:]?[ ](?:-[ ])?(?:at[ ]|@[ ]?|"
-    rf"from[ ])?(?:\d{{1,2}}(?::\d\d|[ ]?[ap]\.?m|[ ]?o'?[ ]?clock|[ ]in[ ]the|h\d\d|[ ]?uhr)|noon|midday|"
+    rf"{_NUM}{_NO_UNIT}(?P<date>(?P<a>{_D2})/(?P<b>{_D2})){_NUM_END}(?=[,:]?[ ](?:-[ ])?(?:{_TIME_WORD}[ ]\d|"
+    rf"(?:at[ ]|"
+    rf"@[ ]?|from[ ])?(?:\d{{1,2}}(?::\d\d|[ ]?[ap]\.?m|[ ]?o'?[ ]?clock|[ ]in[ ]the|h\d\d|[ ]?(?:uhr|uur|hrs|"
+    rf"[hu])\b|"
+    rf"\d\d(?:-[012]\d[0-5]\d|[ ]?(?:hrs|hours|h)\b)|u\d\d|ish\b|-ish\b)|noon|midday|"
     rf"midnight|half[ ]|(?:a[ ])?quarter|{_HOUR_WORD}[ -](?:o'?[ ]?clock|[ap]\.?m\b|thirty|fifteen|forty|in[ ]the|oh|"
     rf"twenty|ten|fifty)|(?<=at[ ])(?:{_HOUR_WORD}|\d{{1,2}})(?=[ ]?(?:[.,;?!]|$|\n)|"
-    rf"[ ](?:with|for|in|on|or|and|at)\b))|[ ]?\({WEEKDAY}\b)"
+    rf"[ ](?:with|for|in|on|or|and|at)\b)))|[ ]?\({WEEKDAY}\b)"
 )
 _AFTER_ORDINAL = (
-    r"(?=[ ]?(?:$|\n|[.,;:?!)\"](?!\d)|-[ ])|[ ](?:at|from|between|in[ ]the|or|and|is|are|was|works?|would|will|suits?|"
-    r"for|to|then|if|around|with|as|because|instead|before|after|by|we|you|i|through|until|this|next|does|has|have|"
+    r"(?=[ ]?(?:$|\n|[.,;:?!)\"](?!\d)|-[ ])|[ ](?:at|from|between|in[ ]the|or|and|is|are|was|works?|would|will|"
+    r"suits?|"
+    r"for|to|then|if|around|with|as|because|instead|before|after|by|we|you|i|through|until|this|next|does|has|"
+    r"have|might|may|must|"
     r"looks|sounds|can|could|should|please|it|but|so|not|of[ ](?:this|next|the[ ]month)|we're|i'm|we'll|i'll|\(|"
     r"afternoon|morning|evening|@|\d{1,2}:\d\d|\d{1,2}[ ]?[ap]m|noon|okay|ok|good|fine|free|available|\x00))"
 )
@@ -135,6 +154,22 @@ WEEKDAY_NUMBER = re.compile(
     rf"\b{WEEKDAY}\b\.?,?[ ](?P<day>{_D2})(?=[ ]?,?[ ](?:at|from|@|between)[ ]|[ ]?\)|[ ]?,[ ]\d{{1,2}}(?::\d\d|"
     rf"[ ]?[ap]m)|[ ]?:[ ])"
 )
+#: `Tuesday 17?`: too late in the day to be an hour.
+WEEKDAY_LATE_NUMBER = re.compile(
+    rf"\b{WEEKDAY}\b\.?,?[ ](?P<day>3[01]|2\d|1[3-9])(?=[ ]?(?:[,;?!)/]|\.(?!\d)|$|\n)|[ ](?:or|and|is|works?)\b)"
+)
+LAST_OF_MONTH = re.compile(
+    rf"\b(?:the[ ])?last[ ](?P<what>day|{WEEKDAY})[ ](?:of|in)[ ](?:(?:the|this)[ ]month\b|{_MONTH}{_YEAR}?)"
+)
+_PART_OF_DAY = r"(?:day|morning|afternoon|evening|night)"
+_CLOCK_NEXT = (
+    r"(?=,?[ ]?-?[ ]?(?:at[ ]|around[ ]|about[ ])?(?:\d|half[ ]|(?:a[ ])?quarter|noon|(?:one|two|three|four|"
+    r"five|six|seven|eight|"
+    r"nine|ten|eleven|twelve)\b))"
+)
+DAY_BESIDE = re.compile(
+    rf"\bthe[ ](?:(?P<prior>previous|preceding)[ ])?{_PART_OF_DAY}(?(prior)|[ ](?P<side>before|after)){_CLOCK_NEXT}"
+)
 
 _N = r"(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|\d{1,2})"
 DAYS_AHEAD = re.compile(
@@ -147,11 +182,13 @@ DAY_AFTER_TOMORROW = re.compile(r"\b(?:the[ ])?day[ ]after[ ]tomorrow\b|\bovermo
 #: Not the day of writing, which `today` alone may be.
 LATER_TODAY = re.compile(r"\b(?:later|earlier)[ ](?:on[ ])?today\b|\btoday[ ]later\b")
 NEXT_DAY = re.compile(
-    r"\bthe[ ](?:(?:next|following)[ ]day|day[ ]after)(?=[ ]?(?:[.,;?!)]|$|\n)|[ ](?:at|from|or|and|is|works?|would|if|"
+    r"\bthe[ ](?:(?:next|following)[ ]day|day[ ]after)(?=[ ]?(?:[.,;?!)]|$|\n)|[ ](?:at|from|or|and|is|works?|"
+    r"would|if|"
     r"in[ ]the|around|between)\b)"
 )
 TODAY = re.compile(
-    r"\btoday(?!'s[ ](?!appointment|meeting|call|visit|session))\b|\btonight\b|\bthis[ ](?:morning|afternoon|evening)\b"
+    r"\btoday(?!'s[ ](?!appointment|meeting|call|visit|session))\b|\btonight\b|\bthis[ ](?:morning|afternoon|"
+    r"evening)\b"
 )
 TOMORROW = re.compile(r"\btomorrow\b|\btmrw\b|\btmr\b")
 YESTERDAY = re.compile(r"\byesterday\b|\blast[ ]night\b")

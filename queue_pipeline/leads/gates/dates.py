@@ -12,6 +12,8 @@ from queue_pipeline.leads.gates.relative_days import relative_days, weekdays, we
 
 #: Kinds that may be parts of one date, in either order.
 _DAY_KINDS = {"day", "ordinal"}
+#: More days than this in one mention, such as `in two weeks`, are a stretch of time.
+_SOME_DAYS = 4
 
 
 def scan_dates(text: str, today: Today) -> list[DateMention]:
@@ -27,7 +29,8 @@ def scan_dates(text: str, today: Today) -> list[DateMention]:
     anchors = {day for atom in atoms if atom.kind == "day" for day in atom.near} | _far_slots(today)
     around = frozenset(anchor + timedelta(days=away) for anchor in anchors for away in range(-6, 7))
     by_weekday = {number: frozenset(day for day in around if day.weekday() == number) for number in range(7)}
-    atoms = [_with_anchors(atom, by_weekday) for atom in atoms]
+    weeks = {day for atom in atoms if atom.kind == "broad" or len(atom.days) > _SOME_DAYS for day in atom.days}
+    atoms = [_with_anchors(atom, by_weekday, weeks) for atom in atoms]
     return [_bounded(text, mention) for mention in _merged(text, atoms)]
 
 
@@ -38,11 +41,13 @@ def _far_slots(today: Today) -> set[date]:
     return ahead if ahead and min(ahead) > latest else set()
 
 
-def _with_anchors(atom: DateMention, by_weekday: dict[int, frozenset[date]]) -> DateMention:
-    """A bare weekday may also mean one in the weeks of the dates around it."""
+def _with_anchors(atom: DateMention, by_weekday: dict[int, frozenset[date]], weeks: set[date]) -> DateMention:
+    """A bare weekday may also mean one in the weeks of the dates around it, or of the week that is named."""
     if atom.kind != "weekday":
         return atom
-    return replace(atom, days=atom.days.union(*(by_weekday[number] for number in atom.weekdays)))
+    around = frozenset().union(*(by_weekday[number] for number in atom.weekdays))
+    named = frozenset(day for day in weeks if day.weekday() in atom.weekdays)
+    return replace(atom, days=atom.days | around, coming=atom.coming | around | (named & (atom.days | around)))
 
 
 def _atoms(text: str, today: Today) -> Iterator[DateMention]:

@@ -62,7 +62,7 @@ class Known:
 
 def fabricated_links(judged: Judged) -> Iterator[Finding]:
     """Links that lead elsewhere, placeholders of links, and invitations to a link that is not there."""
-    known = _known(judged.case)
+    known = _known(judged.case, judged.reading.links)
     shown = tuple(judged.case.allowed_links)
     found = judged.reading.links
     placeholders = list(_PLACEHOLDER.finditer(judged.text.plain))
@@ -159,7 +159,7 @@ def _forwarding(address: Address, known: Known) -> str:
     return ""
 
 
-def _known(case: DraftCase) -> Known:
+def _known(case: DraftCase, drafted: Iterable[Link]) -> Known:
     given, quoted, mail, mail_hosts = [], [], set(), set()
     for link in (*case.allowed_links, *case.lead_links):
         if "@" in link and "/" not in link:
@@ -172,7 +172,7 @@ def _known(case: DraftCase) -> Known:
                 mail.add(_mail_of(found.spelled))
             else:
                 quoted.append(found.address)
-    for found in links_in(plain_text(case.draft)):
+    for found in drafted:
         if found.kind == "mail":
             mail_hosts.add(_mail_of(found.spelled).partition("@")[2])
     mail_hosts |= {address.partition("@")[2] for address in mail}

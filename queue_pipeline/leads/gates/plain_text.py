@@ -13,12 +13,25 @@ _SINGLE = str.maketrans(
 )
 _ASCII = {"\t": " ", "\v": " ", "\f": " ", "\n": "\n", "`": "'"}
 _UNSEEN = {"Cf", "Cc", "Cs", "Mn", "Me"}
+#: `2º 1ª` is a door in Spain; its letters are not those of `1 a.m.`.
+_ORDINAL_SIGNS = {"ª", "º"}
 _PLAIN_OF_KIND = {"Zs": " ", "Zl": "\n", "Zp": "\n", "Pd": "-"}
 _QUOTED_LINE = re.compile(r"^[ ]?>[^\n]*", re.MULTILINE)
+_WROTE = (
+    r"(?:on|am|le|el|op|il|em|den|w dniu|dnia) [^\n]{4,200}\n?[^\n]{0,100}\b(?:wrote|a écrit|escribió|ha scritto|"
+    r"escreveu|(?:schrieb|schreef|skrev|napisał)\w*[^\n]{0,100})[ ]?:"
+)
+_FROM = r"\*{0,2}(?:from|von|de|da|van|od|från|fra)[ ]?:\*{0,2} [^\n]{1,200}\n"
+_SENT = (
+    r"\*{0,2}(?:sent|date|to|gesendet|datum|an|envoyé(?: le)?|à|enviado(?: el)?|fecha|para|inviato|data|a|verzonden|"
+    r"aan|skickat|sendt|til|till|wysłano|do)[ ]?:"
+)
+_FORWARDED = (
+    r"-{2,}\s?(?:(?:original|forwarded) message|(?:ursprüngliche|weitergeleitete) nachricht|message d'origine|"
+    r"mensaje original|messaggio originale|mensagem original|oorspronkelijk bericht)"
+)
 _QUOTED_TAIL = re.compile(
-    r"^[ ]?(?:on [^\n]{4,200}\n?[^\n]{0,100}\bwrote:|-{2,}\s?(?:original|forwarded) message|_{10,}\s*\nfrom:|"
-    r"from: [^\n]{1,200}\n(?:sent|date|to): )",
-    re.MULTILINE,
+    rf"^[ ]?(?:{_WROTE}|{_FORWARDED}|_{{10,}}\s*\n(?:from|von|de|da|van):|{_FROM}{_SENT})", re.MULTILINE
 )
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 
@@ -84,4 +97,6 @@ def _folded(letter: str) -> str:
         return ""
     if kind in _PLAIN_OF_KIND:
         return _PLAIN_OF_KIND[kind]
+    if letter in _ORDINAL_SIGNS:
+        return letter
     return "-" if letter == "\u2212" else unicodedata.normalize("NFKC", letter).translate(_SINGLE).lower()

@@ -26,8 +26,9 @@ _HEADING = re.compile(r"[ ]?:?[ ]?\n[ ]?[-*•]?[ ]?")
 _RANGE_GAP = re.compile(r"[ ]?(?:-|to|till?|until|through|thru)[ ]?(?:on )?(?:the )?")
 #: A sentence that is nothing but a date.
 _ONLY_A_DATE = re.compile(r"[ ]?(?:(?:on|for|the|so|that's|this is|it's|is)[ ])*\x00+[ ]?[.!?)]*[ ]?")
-_LIST_GAP = re.compile(r"[ ]?(?:,|/|or|and|&|,[ ]or|,[ ]and|either|at|\x00|[ ]|\n|-|\*|•|:)*[ ]?")
+_LIST_GAP = re.compile(r"[ ]?(?:,|/|or|and|&|,[ ]or|,[ ]and|either|at|\x00|[ ]|\n|-|\*|•|:|\|)*[ ]?")
 
+_DATE_LIST_GAP = re.compile(r",?[ ](?:and|or|&)[ ](?:on[ ])?(?:the[ ])?|,[ ]|[ ]?/[ ]?")
 #: How many sentences a date is remembered.
 _CARRIED_MAX = 3
 #: Kinds of dates that tell one day.
@@ -54,9 +55,10 @@ class PlacedDate:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything that a text says about when."""
+    """Everything that a text says about when. `masked` is its text without links, quotes, dates and times."""
 
     text: PlainText
+    masked: str
     links: tuple[Link, ...]
     clauses: Clauses
     times: tuple[PlacedTime, ...]
@@ -85,6 +87,7 @@ def read_plain(text: PlainText, today: Today, *, quotes_from: Iterable[str] = ()
     bound = {id(date) for time in placed for date in time.dates if len(time.dates) == 1}
     return Reading(
         shown,
+        masked,
         tuple(links),
         parts,
         tuple(placed),
@@ -104,20 +107,46 @@ def _placed_times(masked: str, parts: Clauses, times: list[TimeMention], dates: 
     for date in dates:
         by_clause.setdefault(parts.at(date.start).start, []).append(date)
     first_time: dict[int, int] = {}
+    touched: set[int] = set()
     for time in reversed(times):
-        first_time[parts.at(time.start).start] = time.start
+        clause = parts.at(time.start)
+        first_time[clause.start] = time.start
+        touched |= {date.start for date in _touching(masked, time, by_clause.get(clause.start, []))}
     placed = []
     for time in times:
         clause = parts.at(time.start)
         own = by_clause.get(clause.start, [])
         if own:
             chosen = _dates_of(masked, clause, time, own, first_time.get(clause.start, 0))
+            chosen = _on_its_side(masked, time, chosen, touched)
             chosen = _with_range(masked, clause, own, chosen)
         else:
             known = _heading_of(masked, clause, by_clause) or _carried_over(clause, by_clause, parts)
             chosen = tuple(date for date in (known, _afterthought(clause, by_clause, parts)) if date)
         placed.append(PlacedTime(time, clause, chosen))
     return placed
+
+
+def _touching(masked: str, time: TimeMention, own: list[DateMention]) -> list[DateMention]:
+    """The dates that the words bind to the time at once."""
+    before = next((date for date in reversed(own) if date.end <= time.start), None)
+    after = next((date for date in own if date.start >= time.end), None)
+    found = [before] if before and _DATE_THEN_TIME.fullmatch(masked[before.end : time.start]) else []
+    return [*found, after] if after and _TIME_THEN_DATE.fullmatch(masked[time.end : after.start]) else found
+
+
+def _on_its_side(
+    masked: str, time: TimeMention, chosen: tuple[DateMention, ...], touched: set[int]
+) -> tuple[DateMention, ...]:
+    """`at one, or Tuesday at 9`: not a date after the `or` that has a time of its own."""
+    return tuple(
+        date
+        for date in chosen
+        if date.start < time.end
+        or date.start not in touched
+        or not re.search(r"\bor\b|;|\n", masked[time.end : date.start])
+        or "\x00" in masked[time.end : date.start]
+    )
 
 
 def _dates_of(
@@ -128,7 +157,8 @@ def _dates_of(
     before, after = left[-1] if left else None, right[0] if right else None
     bound_before = before and _DATE_THEN_TIME.fullmatch(masked[before.end : time.start])
     bound_after = after and _TIME_THEN_DATE.fullmatch(masked[time.end : after.start])
-    if bound_before and bound_after:
+    listed = before and after and _separated(masked, time, after) and _through_list(masked, before, time)
+    if (bound_before or listed) and bound_after:
         return (_by_order(own, first_time, before, after),)
     if bound_after and after:
         return (after,)
@@ -138,7 +168,7 @@ def _dates_of(
         return (before,) if not (after and _reaches(masked, time, after)) else (before, after)
     if after and _reaches(masked, time, after):
         return (after,)
-    near = tuple(date for date in (before, after) if date and not _apart(clause, date, time))
+    near = tuple(date for date in (*_listed_with(masked, left), after) if date and not _apart(clause, date, time))
     return near if len(near) != 1 or _speaks_of(near[0], time) else ()
 
 
@@ -165,6 +195,21 @@ def _by_order(
 def _through_list(masked: str, date: DateMention, time: TimeMention) -> bool:
     """`Tuesday at 3, 4 or 5`: only times and list words stand between."""
     return time.start - date.end < 200 and bool(_LIST_GAP.fullmatch(masked[date.end : time.start]))
+
+
+def _listed_with(masked: str, left: list[DateMention]) -> list[DateMention]:
+    """The last of these dates and those listed with it: `both Tuesday and Wednesday have space: 3 and 4`."""
+    listed = left[-1:]
+    for date in reversed(left[:-1]):
+        if not _DATE_LIST_GAP.fullmatch(masked[date.end : listed[0].start]):
+            break
+        listed.insert(0, date)
+    return listed
+
+
+def _separated(masked: str, time: TimeMention, date: DateMention) -> bool:
+    """`9:30 / 2, Thu 11`: a comma or a line end stands before the date."""
+    return bool(re.search(r"[,\n;]", masked[time.end : date.start]))
 
 
 def _reaches(masked: str, time: TimeMention, date: DateMention) -> bool:

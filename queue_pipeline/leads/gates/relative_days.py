@@ -16,6 +16,9 @@ def relative_days(text: str, today: Today) -> Iterator[DateMention]:
         yield from _days_ahead(match, today)
     for match in say.NEXT_DAY.finditer(text):
         yield _day_after(match, today)
+    for match in say.DAY_BESIDE.finditer(text):
+        step = timedelta(days=1 if match["side"] == "after" else -1)
+        yield DateMention(*match.span(), frozenset(day + step for day in today.spoken_of | today.days), "broad")
     for match in say.WEEK_FROM_WEEKDAY.finditer(text):
         weeks = 2 if match["n"] in ("two", "2") else 1
         base = _weekday_days(match["how"] or "", say.WEEKDAY_NUMBERS[match["dow"][:3]], today)
@@ -86,7 +89,18 @@ def weekdays(text: str, today: Today) -> Iterator[DateMention]:
         else:
             days, kind = _weekday_days(f"{lead}{how}".strip(), number, today, tail), "weekday"
             kind = "weekday" if not (how or lead or tail) else "told weekday"
-        yield DateMention(start, end, days, kind, weekdays=frozenset({number}))
+        coming = _coming(number, today) if kind == "weekday" else frozenset()
+        yield DateMention(start, end, days, kind, weekdays=frozenset({number}), coming=coming)
+
+
+def _coming(number: int, today: Today) -> frozenset[date]:
+    """The next day with that weekday; today too, where it has it."""
+    return frozenset(
+        now + timedelta(days=away)
+        for now in today.days
+        for away in ((number - now.weekday()) % 7, 7)
+        if (now + timedelta(days=away)).weekday() == number
+    )
 
 
 def _is_a_day(text: str, match: re.Match[str]) -> bool:

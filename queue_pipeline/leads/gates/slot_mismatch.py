@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from queue_pipeline.leads.gates.finding import Code, Finding, finding
+from queue_pipeline.leads.gates.other_times import is_no_appointment
 from queue_pipeline.leads.gates.reading import PlacedTime
-from queue_pipeline.leads.gates.support import Judged, allowed_times_shown, is_no_appointment, time_is_supported
+from queue_pipeline.leads.gates.support import Judged, allowed_times_shown, time_is_supported
 
 
 def slot_mismatches(judged: Judged) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ class Clause:
     def piece(self, start: int, end: int) -> str:
         """The part between commas and conjunctions around a place, given in the coordinates of the whole text."""
         begins, ends, texts = self._pieces
-        low, high = bisect_right(begins, start - self.start) - 1, bisect_left(ends, end - self.start)
+        low, high = bisect_right(begins, start - self.start) - 1, bisect_left(ends, end - self.start, hi=len(ends) - 1)
         if (low, high) not in texts:
             texts[low, high] = self.text[begins[low] : ends[high]]
         return texts[low, high]

@@ -1,24 +1,35 @@
 """Whether some reading of a time or a date is something that the draft may say."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, tzinfo
 from functools import cached_property
 
 from queue_pipeline.leads.gates.allowed import Allowed, AllowedTime, allowed, date_fits, today
 from queue_pipeline.leads.gates.case import DraftCase
 from queue_pipeline.leads.gates.clock_times import DAY, TimeMention, shown
+from queue_pipeline.leads.gates.clocks import Clocks
 from queue_pipeline.leads.gates.labels import LabelPlace, label_places
 from queue_pipeline.leads.gates.plain_text import PlainText, plain_text
 from queue_pipeline.leads.gates.reading import PlacedDate, PlacedTime, Reading, read_plain
 from queue_pipeline.leads.gates.words import says
+from queue_pipeline.leads.gates.zones import distinct, zones_of_places
 
 _END_SAID = re.compile(
     r"\b(?:ends?|ending|finish(?:es)?|over|done|until|till?|to|through|up to|concludes?|hard stop|leave|wrap up|stop)"
     r"(?: at| by| around)?[ ]\Z"
 )
+#: Between the start and the end of a slot in a row of a table; `_LOOSE_COLUMN` where its head has both.
+_COLUMN = re.compile(r"[ ]?\|[ ]?|[ ,;|]{0,3}(?:ends?|ending|until|till|bis|finish(?:es)?)(?: at)?:? ?")
+_LOOSE_COLUMN = re.compile(r"[ ,;|/]{1,3}")
+_START_AND_END = re.compile(
+    r"\b(?:start|begin|from|beginn|von)\w*\b[^\n]{0,30}\b(?:end|finish|to|until|till|bis|ende)\w*\b[^\n]{0,40}\n"
+)
 _WIDE = 90
+_READ_MAX = 20_000
+#: How far `4ish` may lie from the time that is meant, in minutes.
+_ROUGHLY = 15
 #: Labels that may begin before a place and still stand around it: as many as may overlap.
 _LABELS_NEAR = 8
 
@@ -31,6 +42,8 @@ class Judged:
     text: PlainText
     reading: Reading
     allowed: Allowed
+    now: date
+    places: tuple[tzinfo, ...]
     labels: tuple[LabelPlace, ...]
 
     @cached_property
@@ -49,6 +62,11 @@ class Judged:
             if len(time.dates) == 1:
                 found.setdefault(time.dates[0].start, []).append(time)
         return found
+
+    def time_before(self, time: PlacedTime) -> PlacedTime | None:
+        """The time of the draft before this one."""
+        place = bisect_left(self.reading.times, time.mention.start, key=lambda one: one.mention.start)
+        return self.reading.times[place - 1] if place else None
 
     @cached_property
     def half_is_before_the_hour(self) -> bool:
@@ -88,8 +106,20 @@ def judge(case: DraftCase) -> Judged:
     now = today(case, case.reference_now, spoken_of)
     sources = [case.inbound.body, *(turn.body for turn in case.thread if turn.author == "lead")]
     reading = read_plain(text, now, quotes_from=sources)
+    meant = Clocks(
+        case, distinct(zone for source in sources for zone in zones_of_places(plain_text(source[:_READ_MAX]).plain))
+    )
+    reading = replace(
+        reading, times=tuple(replace(time, mention=meant.named_by(time.mention)) for time in reading.times)
+    )
     return Judged(
-        case, text, reading, may, tuple(sorted(label_places(case, text.plain), key=lambda label: label.start))
+        case,
+        text,
+        reading,
+        may,
+        min(now.days),
+        meant.places,
+        tuple(sorted(label_places(case, text.plain), key=lambda label: label.start)),
     )
 
 
@@ -97,13 +127,19 @@ def time_is_supported(judged: Judged, time: PlacedTime) -> bool:
     """Whether some reading of the time, with some date that it may belong to, is allowed."""
     mention = time.mention
     label = judged.inside_label(mention.start, mention.end)
-    if label and (label.dated or _any_date_fits(time, label.days)):
+    if label and (label.dated or any_date_fits(time, label.days)):
         return True
     if _fits(judged, time):
         return True
     if mention.somewhere and _fits(judged, replace(time, mention=replace(mention, zones=()))):
         return True
-    return _is_end(judged, time) or (not judged.case.offered_slots and _in_lead_window(judged.allowed, time))
+    if mention.yours and judged.places and _fits(judged, replace(time, mention=replace(mention, zones=judged.places))):
+        return True
+    return (
+        _is_end(judged, time)
+        or _ends_its_row(judged, time)
+        or (not judged.case.offered_slots and _in_lead_window(judged.allowed, time))
+    )
 
 
 def _fits(judged: Judged, time: PlacedTime) -> bool:
@@ -111,13 +147,26 @@ def _fits(judged: Judged, time: PlacedTime) -> bool:
     rejected = time.clause.refuses(mention.start, mention.end)
     known = judged.allowed.times(mention.zones, known=rejected or not time.clause.commits)
     if mention.until or (mention.bound and _leaves_open(time)):
-        fitting = [one for one in known.values() if _any_date_fits(time, one.days)]
+        fitting = [one for one in known.values() if any_date_fits(time, one.days)]
         return _range_is_supported(time, fitting) if mention.until else _window_holds(mention, fitting)
     minutes = mention.minutes | (mention.perhaps if judged.half_is_before_the_hour else frozenset())
-    return any(minute in known and _any_date_fits(time, known[minute].days) for minute in minutes)
+    if mention.roughly:
+        minutes |= {(minute + away) % DAY for minute in minutes for away in range(-_ROUGHLY, _ROUGHLY + 1)}
+    if any(minute in known and any_date_fits(time, known[minute].days) for minute in minutes):
+        return True
+    return bool(mention.day_number) and _is_a_day_of_month(judged, time)
 
 
-def _any_date_fits(time: PlacedTime, days: frozenset[date] | None) -> bool:
+def _is_a_day_of_month(judged: Judged, time: PlacedTime) -> bool:
+    """`Tuesday 3` may be the third of a month on a Tuesday."""
+    days = judged.allowed.days | judged.allowed.known_days
+    return any(
+        day.day == time.mention.day_number and day.weekday() in placed.weekdays for placed in time.dates for day in days
+    )
+
+
+def any_date_fits(time: PlacedTime, days: frozenset[date] | None) -> bool:
+    """Whether the time may belong to one of these days; None stands for any day."""
     return not time.dates or any(date_fits(one, days) for one in time.dates)
 
 
@@ -152,6 +201,19 @@ def _is_end(judged: Judged, time: PlacedTime) -> bool:
     return not ends.isdisjoint(time.mention.minutes)
 
 
+def _ends_its_row(judged: Judged, time: PlacedTime) -> bool:
+    """`Wed May 5 | 14:00 | 14:20`: the second time of a row is the end of the slot that the first begins."""
+    first = judged.time_before(time)
+    if first is None:
+        return False
+    gap = judged.reading.masked[first.mention.end : time.mention.start]
+    if not (_COLUMN.fullmatch(gap) or (_LOOSE_COLUMN.fullmatch(gap) and _START_AND_END.search(judged.text.plain))):
+        return False
+    starts = judged.allowed.times(first.mention.zones, known=False)
+    begun = [starts[minute] for minute in first.mention.minutes if minute in starts]
+    return any(any_date_fits(first, one.days) and not one.ends.isdisjoint(time.mention.minutes) for one in begun)
+
+
 def _leaves_open(time: PlacedTime) -> bool:
     """`What time after 2 works?`, `any time after 2`, `openings before noon`: the bound of a window, not a time."""
     before = time.clause.text[: time.mention.start - time.clause.start]
@@ -159,35 +221,10 @@ def _leaves_open(time: PlacedTime) -> bool:
     return bool(asks or says("free_window", before))
 
 
-def is_no_appointment(judged: Judged, time: PlacedTime) -> bool:
-    """Opening hours, the time of a message, a deadline, something past: times of something else."""
-    piece = time.clause.piece(time.mention.start, time.mention.end)
-    past = bool(time.dates) and all(one.kind == "past" for one in time.dates)
-    until = time.mention.bound == "before" or any(one.bounded for one in time.dates)
-    return (
-        past
-        or any(says(name, piece) for name in ("hours", "reference", "notice"))
-        or (bool(time.mention.until) and says("contact_hours", time.clause.text))
-        or (until and says("deadline", time.clause.text))
-        or (says("early_arrival", time.clause.text) and _is_shortly_before(judged, time))
-    )
-
-
-def _is_shortly_before(judged: Judged, time: PlacedTime) -> bool:
-    """Whether the time lies less than an hour before an allowed one on its day."""
-    near = judged.allowed.times(time.mention.zones, known=False)
-    longest = 60 if re.search(r"\b(?:early|earlier|beforehand|advance|ahead|before|prior)\b", time.clause.text) else 25
-    return any(
-        0 < one.minute - minute < longest and _any_date_fits(time, one.days)
-        for one in near.values()
-        for minute in time.mention.minutes
-    )
-
-
 def _in_lead_window(may: Allowed, time: PlacedTime) -> bool:
     """Where nothing was offered, the lead's own window allows the times in it."""
     return any(
-        low <= minute <= high and _any_date_fits(time, days)
+        low <= minute <= high and any_date_fits(time, days)
         for low, high, days in may.windows
         for minute in time.mention.minutes
     )

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
 
-VERSION = "2"
+VERSION = "3"
 
 _DATA = resources.files("queue_pipeline.leads.gates").joinpath("words.json").read_text(encoding="utf-8")
 

@@ -12,6 +12,7 @@ from queue_pipeline_tests.leads.gates.drafts import codes, findings
         "Best regards,\nJane Doe", "Hi Ada,\n\nKind regards\nJane", "I'm sorry, but I can't help with that.", "[INSERT RESPONSE]",
         "As an AI language model, I do not know your calendar.", "{{draft}}", "TODO", "null", "Lorem ipsum dolor sit amet.",
         "You are a helpful scheduling assistant. Reply to the lead.", "Write a short reply to the customer.", "N/A",
+        "TODO: write reply", "FIXME add the times", "I'm unable to help with this as it goes against my guidelines.", "<your reply here>",
         "On Mon, Feb 9, 2026 at 8:15 AM Ada wrote:\n> Hello",
     ],
 )  # fmt: skip
@@ -31,6 +32,9 @@ def test_what_says_nothing_to_the_lead_is_empty_and_nothing_else(draft: str) -> 
         "I'm unable to do Thursday.",
         "Hi Ada, Tuesday works",
         "Hello, noted.",
+        "<https://calendly.com/acme-sales/intro?utm_source=mail>",
+        "Todo bien! Tuesday at 3.",
+        "It is against our policy to hold rooms. Tuesday at 3?",
     ],
 )
 def test_a_short_answer_is_an_answer(draft: str) -> None:
