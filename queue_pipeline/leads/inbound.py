@@ -131,7 +131,7 @@ class _Message:
             decision=self.decision,
             opted_out=self.known["opted_out"],
             has_address=self.lead.from_address is not None,
-            auto_send=self.use.book.auto_send(),
+            auto_send=self.use.book.auto_send(workspace=self.ctx.workspace),
             open_slots=open_slots,
         )
         return None if held is None else asdict(held)

@@ -1,25 +1,16 @@
-"""Draft with a language model at any OpenAI-compatible endpoint. Its packages are the extra `llm`, imported on use."""
+"""Draft with a language model."""
 
-import asyncio
-import importlib.util
 import json
-import time
-from collections.abc import Coroutine
-from typing import Any
 
 from pydantic import BaseModel
 
 from queue_pipeline.leads import draft_prompt
+from queue_pipeline.leads.language_model import REMEDY, LanguageModel, causes, is_installed
 from queue_pipeline.leads.ports import Drafted, DrafterFailed, DraftRequest
 from queue_pipeline.leads.template_drafter import subject_of_reply
 
-#: What to do when the packages are missing.
-REMEDY = "install them with: pip install 'queue-pipeline[llm]'"
-_CONNECT_SECONDS = 5.0
 _SUBJECT_MAX = 500
 _BODY_MAX = 20_000
-#: How often the model may correct an answer that is not in the agreed form, within the same time.
-_CORRECTIONS = 1
 
 
 class _Reply(BaseModel):
@@ -27,28 +18,21 @@ class _Reply(BaseModel):
     body: str
 
 
-def is_installed() -> bool:
-    """Whether the packages of the extra `llm` are there. Imports none of them."""
-    return all(importlib.util.find_spec(name) is not None for name in ("pydantic_ai", "openai"))
-
-
 class OpenAIDrafter:
     """Asks a model for a reply, once, within the time that the request gives. It never tries again by itself."""
 
     def __init__(self, *, model: str, base_url: str | None, api_key: str | None) -> None:
-        self._model = model
-        self._base_url = base_url
-        self._api_key = api_key
+        self._model = LanguageModel(model=model, base_url=base_url, api_key=api_key)
 
     def draft(self, request: DraftRequest) -> Drafted:
         """The model's reply. Raises DrafterFailed, whatever goes wrong."""
         if not is_installed():
             raise DrafterFailed("model_not_installed", f"the packages for the language model are missing; {REMEDY}")
-        started = time.monotonic()
+        message = draft_prompt.user_message(request)
         try:
-            reply, usage = _run(self._ask(request))
-        except DrafterFailed:
-            raise
+            reply, took = self._model.ask(
+                _Reply, instructions=draft_prompt.SYSTEM, message=message, seconds=request.seconds
+            )
         except Exception as error:
             raise _failure(error) from error
         body = reply.body.strip().replace("\x00", "")
@@ -59,56 +43,15 @@ class OpenAIDrafter:
         return Drafted(
             subject=_subject(reply.subject, request),
             body=body,
-            drafter=f"language model {self._model}",
+            drafter=f"language model {self._model.model}",
             is_template=False,
             usage={
-                "model": self._model,
+                "model": self._model.model,
                 "prompt": draft_prompt.VERSION,
                 "prompt_sha256": draft_prompt.SHA256,
-                "requests": usage.requests,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "seconds": round(time.monotonic() - started, 3),
+                **took,
             },
         )
-
-    async def _ask(self, request: DraftRequest) -> tuple[_Reply, Any]:
-        from openai import AsyncOpenAI, Timeout
-        from pydantic_ai import Agent, PromptedOutput
-        from pydantic_ai.models.openai import OpenAIChatModel
-        from pydantic_ai.profiles import ModelProfile
-        from pydantic_ai.providers.openai import OpenAIProvider
-
-        timeout = Timeout(request.seconds, connect=min(_CONNECT_SECONDS, request.seconds))
-        async with (
-            asyncio.timeout(request.seconds),
-            AsyncOpenAI(
-                base_url=self._base_url, api_key=self._api_key or "none", timeout=timeout, max_retries=0
-            ) as client,
-        ):
-            model = OpenAIChatModel(
-                self._model,
-                provider=OpenAIProvider(openai_client=client),
-                # The form is asked for in words only: every server takes that, and not every one a response format.
-                profile=ModelProfile(supports_json_object_output=False),
-            )
-            agent = Agent(
-                model,
-                output_type=PromptedOutput(_Reply),
-                instructions=draft_prompt.SYSTEM,
-                retries={"tools": 0, "output": _CORRECTIONS},
-            )
-            result = await agent.run(draft_prompt.user_message(request))
-            return result.output, result.usage
-
-
-def _run(coroutine: Coroutine[Any, Any, tuple[_Reply, Any]]) -> tuple[_Reply, Any]:
-    """Run to the end in a loop of its own, and wait for nothing else: a hanging name lookup must not hold the job."""
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(coroutine)
-    finally:
-        loop.close()
 
 
 def _subject(subject: str, request: DraftRequest) -> str:
@@ -121,7 +64,7 @@ def _failure(error: Exception) -> DrafterFailed:
     import openai
     from pydantic_ai import exceptions as ai
 
-    chain = _chain(error)
+    chain = causes(error)
     status = next((e.status_code for e in chain if isinstance(e, (openai.APIStatusError, ai.ModelHTTPError))), None)
     if status is not None:
         return _refused(status, chain)
@@ -155,12 +98,3 @@ def _retry_after(chain: list[BaseException]) -> float | None:
         if text is not None and text.strip().isdigit():
             return float(text)
     return None
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in found:
-        found.append(current)
-        current = current.__cause__ or current.__context__
-    return found

@@ -17,8 +17,8 @@ class LeadBook(Protocol):
         """The instant by the database's clock."""
         ...
 
-    def auto_send(self) -> bool:
-        """Whether drafts that passed every gate may leave without a review."""
+    def auto_send(self, *, workspace: str) -> bool:
+        """Whether a workspace's drafts that passed every gate may leave without a review."""
         ...
 
     def remember(self, *, workspace: str, job_id: int, address: str, name: str | None) -> dict[str, Any]:

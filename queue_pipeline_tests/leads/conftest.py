@@ -56,7 +56,7 @@ class Desk:
 
     def auto_send(self) -> None:
         """Drafts that passed every gate leave without a review."""
-        flags.flip(self.db, "drafts.auto_send", on=True, who="Mina", why="test")
+        flags.flip(self.db, "drafts.auto_send", "on", who="Mina", why="test")
 
     def rows(self, statement: str, **values: object) -> list[Any]:
         """The rows of a question."""

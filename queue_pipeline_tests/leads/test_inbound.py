@@ -174,7 +174,7 @@ def test_a_template_that_may_not_answer_well_waits_for_review_even_then(desk: De
 
 def test_a_reply_whose_sends_are_switched_off_is_promised_and_leaves_nothing(desk: Desk) -> None:
     desk.auto_send()
-    flags.flip(desk.db, "sends.enabled", on=False, who="Mina", why="test")
+    flags.flip(desk.db, "sends.enabled", "off", who="Mina", why="test")
     job_id = desk.handle("When can we meet?", offered_slots=SLOTS)
     assert desk.outcome(job_id).outcome == "sending"
     assert "switched off" in desk.outcome(job_id).reason

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from queue_pipeline import wiring
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine.recovery import sweep
-from queue_pipeline.leads import openai_drafter, ports
+from queue_pipeline.leads import language_model, openai_drafter, ports
 from queue_pipeline.leads.draft_prompt import SHA256, SYSTEM, VERSION
 from queue_pipeline.leads.template_drafter import NAME
 from queue_pipeline.settings import Settings
@@ -172,7 +172,8 @@ def test_missing_packages_are_a_reason_for_review_and_named_by_check(
     with_model: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, _ = with_model(replies(GOOD))
-    monkeypatch.setattr(openai_drafter, "is_installed", lambda: False)
+    for module in (openai_drafter, language_model):
+        monkeypatch.setattr(module, "is_installed", lambda: False)
     job_id = desk.handle("What does it cost?")
     assert desk.outcome(job_id).code == "model_not_installed"
     assert "pip install 'queue-pipeline[llm]'" in desk.draft(job_id).why_no_model

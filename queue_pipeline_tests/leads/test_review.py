@@ -203,11 +203,11 @@ def test_a_message_without_an_address_cannot_be_answered(desk: Desk) -> None:
 
 def test_an_approval_while_sends_are_off_leaves_when_they_are_on(desk: Desk) -> None:
     job_id, draft_id = waiting(desk)
-    flags.flip(desk.db, "sends.enabled", on=False, who="Mina", why="test")
+    flags.flip(desk.db, "sends.enabled", "off", who="Mina", why="test")
     drafts.approve(desk.db, draft_id, who="Mina")
     desk.drain()
     assert desk.outcome(job_id).outcome == "sending"
-    flags.flip(desk.db, "sends.enabled", on=True, who="Mina", why="test")
+    flags.flip(desk.db, "sends.enabled", "on", who="Mina", why="test")
     desk.rows("UPDATE outbound_message SET not_before = now() WHERE state = 'READY' RETURNING 1")
     reconcile(desk.db, by="test")
     assert (desk.outcome(job_id).outcome, desk.draft(job_id).state) == ("sent", "SENT")
