@@ -1,4 +1,4 @@
-"""`drill`: stage the incident on purpose and watch the recovery."""
+"""`drill`: stage the incident on purpose and watch the recovery, or a canary that fails and its rollback."""
 
 import os
 import signal
@@ -16,6 +16,7 @@ from queue_pipeline.domain.limits import Limits
 from queue_pipeline.domain.trace import Trace
 from queue_pipeline.engine.drain import DrainOptions, drain
 from queue_pipeline.engine.drill import Drill, DrillFailed
+from queue_pipeline.engine.drill_canary import CanaryDrill
 
 _STOP_SECONDS = 30.0
 _DRAIN_SECONDS = 300
@@ -23,7 +24,7 @@ _DRAIN_SECONDS = 300
 _SHORT_LEASE = Limits(lease_seconds=12.0, heartbeat_seconds=1.0, fence_margin_seconds=3.0)
 
 
-@click.command("drill")
+@click.group("drill", invoke_without_command=True)
 @click.option(
     "--frozen-drain",
     "shard",
@@ -33,7 +34,8 @@ _SHORT_LEASE = Limits(lease_seconds=12.0, heartbeat_seconds=1.0, fence_margin_se
     help="Be the drain of this shard that the drill freezes; the drill calls itself so.",
 )
 @json_option
-def drill_command(*, shard: str | None, as_json: bool) -> None:
+@click.pass_context
+def drill_group(ctx: click.Context, *, shard: str | None, as_json: bool) -> None:
     """Stage the incident with real processes: a hang, a kill, a queue that ages, leads that wait behind a frozen drain.
 
     Tells the story with times as recovery happens, and ends with the trace of each lead that waited. It works with or
@@ -42,6 +44,8 @@ def drill_command(*, shard: str | None, as_json: bool) -> None:
     recovery decisions stay on record. Takes about a minute. Exit code 0: every job ran to its end exactly once and the
     traces name the cause; 1: something did not recover, or was not explained.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     if shard is not None:
         _drain_to_be_frozen(shard)
         return
@@ -57,6 +61,35 @@ def drill_command(*, shard: str | None, as_json: bool) -> None:
                 deliver=lambda: teller.deliver(by="drill"),
                 show=_show_nothing if as_json else show,
             )
+            report = drill.run()
+        except DrillFailed as error:
+            say(str(error))
+            raise SystemExit(1) from None
+    if as_json:
+        print_json(report)
+    if not report.passed:
+        raise SystemExit(1)
+
+
+@drill_group.command("canary")
+@json_option
+def canary_command(*, as_json: bool) -> None:
+    """Stage a canary that fails, and watch the rules turn it back by themselves: one rollback, one alert.
+
+    It gives one workspace of its own another value of drain.parallel, runs 40 jobs there of which half fail, and takes
+    note of its alert. The canary, its samples and its rollback stay on record. Takes about a minute. Exit code 0: the
+    failure rate turned it back and one alert says so; 1: it did not happen so; 3: another canary is under way.
+    """
+    with opened() as session:
+        wiring.load_registry(session.settings)
+        drill = CanaryDrill(
+            session.db,
+            shards=session.settings.shards,
+            start_drain=_DrainProcess,
+            tell=_tell,
+            teller=wiring.teller(session.settings, session.db),
+        )
+        try:
             report = drill.run()
         except DrillFailed as error:
             say(str(error))
@@ -127,4 +160,4 @@ class _DrainProcess:
             self.kill()
 
 
-commands: list[click.Command] = [drill_command]
+commands: list[click.Command] = [drill_group]

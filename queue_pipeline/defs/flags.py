@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from queue_pipeline.defs.resources import ROLE_TAG, QueueResource, told_plainly
-from queue_pipeline.domain.flag import FLAGS, spelled
+from queue_pipeline.domain.flag import FLAGS
 from queue_pipeline.domain.outbound import OutboundState
 from queue_pipeline.engine import flags, reconcile
 
@@ -30,11 +30,16 @@ _STATE = {
 }
 
 
-class FlipConfig(dg.Config):
-    """Which flag, and which way."""
+def _values_of_all() -> str:
+    told = [f"{flag} {value}: {meaning}" for flag, spec in FLAGS.items() for value, meaning in spec.meanings.items()]
+    return " ".join(told)
 
-    flag: str = Field(description=f"One of: {'; '.join(f'{name} ({what})' for name, what in FLAGS.items())}")
-    on: bool = Field(description="true switches it on, false off.")
+
+class FlipConfig(dg.Config):
+    """Which flag, and which value it is to have."""
+
+    flag: str = Field(description=f"One of: {', '.join(FLAGS)}.")
+    value: str = Field(description=f"One of its values: {_values_of_all()}")
     who: str = Field(min_length=2, max_length=200, description=_WHO)
     why: str = Field(min_length=3, max_length=500, description=_WHY)
 
@@ -54,9 +59,9 @@ class DecideConfig(dg.Config):
 def flip_one(context: dg.OpExecutionContext, config: FlipConfig, queue: QueueResource) -> None:
     """Flip it, and say what it means."""
     with told_plainly():
-        state = flags.flip(queue.db, config.flag, on=config.on, who=config.who, why=config.why)
-    context.log.info("%s is %s: %s", state.flag, spelled(state.on), state.meaning)
-    context.add_output_metadata({"flag": state.flag, "value": spelled(state.on)})
+        state = flags.flip(queue.db, config.flag, config.value, who=config.who, why=config.why)
+    context.log.info("%s is %s: %s", state.flag, state.value, state.meaning)
+    context.add_output_metadata({"flag": state.flag, "value": state.value})
 
 
 @dg.op(description="End the doubt about one message by a person's word.")
@@ -71,7 +76,7 @@ def decide_one(context: dg.OpExecutionContext, config: DecideConfig, queue: Queu
 
 @dg.job(
     name="flip_flag",
-    description="Switch a flag, such as sends.enabled, at once and everywhere. Needs a name and a reason.",
+    description="Give a flag, such as sends.enabled, another value, at once and everywhere. Needs a name and a reason.",
     executor_def=dg.in_process_executor,
     tags=_TAGS,
 )

@@ -11,10 +11,11 @@ from queue_pipeline.defs.recovery import recover_job, recover_request
 from queue_pipeline.defs.resources import QueueResource
 from queue_pipeline.defs.slots import end_fenced_runs, end_runs_for_nothing, withdraw_queued_runs
 from queue_pipeline.domain.errors import QueuePipelineError
+from queue_pipeline.domain.flag import ENFORCE
 from queue_pipeline.engine.dagster_run import database_time
 from queue_pipeline.engine.dispatch import open_relief_window
 from queue_pipeline.engine.health import aged_shards
-from queue_pipeline.engine.recovery import Finding, findings, sweep
+from queue_pipeline.engine.recovery import Finding, findings, recovery_mode, sweep
 
 #: Bounds what one tick does itself, so that it ends well within the 60 s that Dagster gives it.
 INLINE_MAX = 20
@@ -56,13 +57,16 @@ def watch_sensor(context: dg.SensorEvaluationContext, queue: QueueResource) -> d
 def look(queue: QueueResource, instance: dg.DagsterInstance, *, first_seen: Mapping[str, float]) -> Watch:
     """Find, decide and act once. `first_seen` holds the findings of earlier ticks, by key, in seconds since 1970."""
     watch = Watch()
-    found = findings(queue.db, limits=queue.limits)
+    mode = recovery_mode(queue.db)
+    found = findings(queue.db, limits=queue.limits) if mode == ENFORCE else []
     _start_recovery(watch, queue, instance, found, first_seen)
     _recover_inline(watch, queue, instance, found, first_seen)
     _start_relief(watch, queue)
     watch.said += end_runs_for_nothing(instance, queue)
     watch.said += withdraw_queued_runs(instance, queue)
-    sweep(queue.db, by="watch sensor", act_on=_leave_to_the_recovery_job, limits=queue.limits)  # resets the switch
+    leave = _leave_to_the_recovery_job if mode == ENFORCE else None
+    swept = sweep(queue.db, by="watch sensor", act_on=leave, limits=queue.limits)  # resets the dead man's switch
+    watch.said += [f"{decision.finding.sentence} {decision.detail}." for decision in swept.decisions]
     if not watch.requests and not watch.said:
         watch.said.append("Nothing stands still, and no shard's queue age is breached.")
     return watch

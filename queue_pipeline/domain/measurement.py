@@ -40,11 +40,12 @@ class Measurement:
         return " ".join(['psql "$PSQL_URL"', *words])
 
     def as_json(self) -> dict[str, Any]:
-        """The measurement as JSON values."""
+        """The measurement as JSON values; `columns` keeps an order that a database would lose."""
         return {
             "query": self.file,
             "parameters": {name: literal(value) for name, value in self.parameters.items()},
             "command": self.command(),
+            "columns": list(self.one()),
             "rows": [dict(row) for row in self.rows],
         }
 

@@ -27,10 +27,10 @@ class LeadBook:
         with self._database.begin() as tx:
             return store.database_time(tx)
 
-    def auto_send(self) -> bool:
-        """Whether drafts that passed every gate may leave without a review (flag `drafts.auto_send`)."""
+    def auto_send(self, *, workspace: str) -> bool:
+        """Whether a workspace's drafts that passed every gate may leave without a review (flag `drafts.auto_send`)."""
         with self._database.begin() as tx:
-            return flags.is_on(tx, DRAFTS_AUTO_SEND)
+            return flags.is_on(tx, DRAFTS_AUTO_SEND, workspace=workspace)
 
     def remember(self, *, workspace: str, job_id: int, address: str, name: str | None) -> dict[str, Any]:
         """Know this person from now on; gives `lead_id`, `opted_out`, `phone_known`, and `wrote_before` this job."""

@@ -11,6 +11,7 @@ from queue_pipeline.domain.drain import DrainOptions, counter_of
 from queue_pipeline.domain.errors import DatabaseUnavailable
 from queue_pipeline.domain.function_run import EndReason, FunctionRunState
 from queue_pipeline.domain.limits import Limits
+from queue_pipeline.engine import flags
 from queue_pipeline.engine.execution import Execution
 from queue_pipeline.engine.slots import Slots
 from queue_pipeline.store import claim as store
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 _RECONNECT_MAX_SECONDS = 2.0
 _REST_LANES_EVERY_SECONDS = 0.2
 _LOOK_EVERY_SECONDS = 0.5
+_RULE_EVERY_SECONDS = 2.0
 
 
 class Ledger:
@@ -56,6 +58,9 @@ class Ledger:
         self._retry_at = 0.0
         self._retry_seconds = 0.1
         self._rested_at = 0.0
+        self._rule = store.NO_RULE
+        self._ruled_at = -_RULE_EVERY_SECONDS
+        self._capped = False
         self._mean_seconds: float | None = None
 
     @property
@@ -89,11 +94,13 @@ class Ledger:
             return False
         assert self._connection is not None
         now = time.monotonic()
-        self.dry = self.dry and not notified
+        freed = self._capped and bool(self.pending)
+        self.dry = self.dry and not notified and not freed
         look = claim and now - self.looked_at >= _LOOK_EVERY_SECONDS
         size = self._size() if claim and (look or self.contended or not self.dry) else 0
         results, self.pending = self.pending, []
         try:
+            self._look_at_rule(now)
             brought = store.exchange(
                 self._connection,
                 self.claimant,
@@ -102,6 +109,7 @@ class Ledger:
                 wake_limit=self._limits.wake_batch if look or notified else 0,
                 promote_limit=self._limits.promote_batch if look else 0,
                 shards=self._options.shards,
+                rule=self._rule,
             )
             self._settled(results, brought.settled)
         except DatabaseUnavailable as error:
@@ -167,11 +175,21 @@ class Ledger:
             mean_seconds=self._mean_seconds,
         )
 
+    def _look_at_rule(self, now: float) -> None:
+        """A flip of `drain.parallel`, or a canary, takes effect here within two seconds."""
+        if now - self._ruled_at < _RULE_EVERY_SECONDS:
+            return
+        with self._database.begin() as tx:
+            self._rule = flags.lane_rule(tx)
+        self._ruled_at = now
+
     def _claimed(self, brought: store.Exchange, size: int) -> None:
         self._slots.add(brought.claims)
         self._counts["claimed"] += len(brought.claims)
         self.dry = len(brought.claims) < size
-        self.contended = not brought.claims and brought.lanes_ready and brought.lanes_seen == 0
+        passed_over = not brought.claims and brought.lanes_seen == 0
+        self.contended = passed_over and brought.lanes_open
+        self._capped = self.dry and brought.lanes_ready and not self.contended  # the end of a job may make room
         crowded = not brought.claims and brought.lanes_seen > 0
         now = time.monotonic()
         if self.dry and (crowded or now - self._rested_at >= _REST_LANES_EVERY_SECONDS) and brought.lanes_seen:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from queue_pipeline.domain import dispatch_window as window_rules
 from queue_pipeline.domain.dispatch_window import WindowSource
 from queue_pipeline.domain.errors import DatabaseUnavailable, InvalidInput
+from queue_pipeline.domain.flag import ENFORCE, OBSERVE, RECOVERY_MODE
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.domain.recovery import Life, Signal, sentence, signal_of
+from queue_pipeline.engine import flags
 from queue_pipeline.store import dispatch_window, function_run
 from queue_pipeline.store import recovery as store
 from queue_pipeline.store.dispatch_window import OpenWindow
@@ -80,6 +82,12 @@ def findings(database: Database, *, limits: Limits = _DEFAULT_LIMITS) -> list[Fi
     ]
 
 
+def recovery_mode(database: Database) -> str:
+    """The value of flag `recovery.mode`: enforce, observe or off. Raises DatabaseUnavailable."""
+    with database.begin() as tx:
+        return flags.value(tx, RECOVERY_MODE)
+
+
 def sweep(
     database: Database,
     *,
@@ -92,8 +100,9 @@ def sweep(
     """Look for everything that stands still and recover it, each finding in a transaction of its own.
 
     With `only` just the finding of that key is looked at (and the dead man's switch is not reset); `act_on` may
-    leave findings to somebody else. One that cannot be recovered does not keep the others waiting. Raises
-    DatabaseUnavailable when the database is away, InvalidInput for a key that is none.
+    leave findings to somebody else, and flag `recovery.mode` decides whether anything is done at all. One that cannot
+    be recovered does not keep the others waiting. Raises DatabaseUnavailable when the database is away, InvalidInput
+    for a key that is none.
     """
     if only is not None and only.split(":")[0] not in ("run", "window", "job"):
         raise InvalidInput("only", only, "A finding's key looks like run:12:345, window:7 or job:9:345.")
@@ -101,6 +110,9 @@ def sweep(
     if dry_run:
         return SweepReport([RecoveryDecision(f, False, "dry run: nothing was changed") for f in found], by, True)
     chosen = [finding for finding in found if act_on is None or act_on(finding)]
+    mode = recovery_mode(database)
+    if mode != ENFORCE:
+        return _held_back(database, chosen, mode, by=by, alone=only is not None)
     if any(finding.signal is Signal.DEAD for finding in chosen):
         # A connection can break without its process: a living drain has its lock back when it is looked at again.
         threading.Event().wait(limits.presence_grace_seconds)
@@ -111,6 +123,18 @@ def sweep(
         with database.begin() as tx:
             store.mark_sweep(tx, by)
     return SweepReport(decisions, by, False)
+
+
+def _held_back(database: Database, found: list[Finding], mode: str, *, by: str, alone: bool) -> SweepReport:
+    """With flag `recovery.mode` at observe, what would be done is kept; at off, nobody has even looked."""
+    said = f"nothing was done: flag {RECOVERY_MODE} is {mode}"
+    if mode == OBSERVE:
+        with database.begin() as tx:
+            for finding in found:
+                store.observe(tx, by=by, **{name: getattr(finding, name) for name in store.OBSERVED})
+            if not alone:
+                store.mark_sweep(tx, by)
+    return SweepReport([RecoveryDecision(finding, False, said) for finding in found], by, True)
 
 
 def _end_stuck_transactions(database: Database) -> None:

@@ -1,11 +1,11 @@
-"""The handlers of the drill: one that works, two that hang on their first attempt. They touch nothing outside."""
+"""The handlers of the drill: one works, one fails, two hang on their first attempt. They touch nothing outside."""
 
 import threading
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from queue_pipeline import JobContext, handler
+from queue_pipeline import JobContext, PermanentFailure, handler
 
 
 class DrillWork(BaseModel):
@@ -14,6 +14,21 @@ class DrillWork(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
+
+
+class DrillFail(BaseModel):
+    """Whether this job fails for good."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fails: bool
+
+
+@handler("drill.fail", payload=DrillFail, deadline_seconds=60, max_attempts=1, expected_seconds=0.1)
+def fail(_ctx: JobContext, payload: DrillFail) -> None:
+    """Fail for good, or succeed, as it was told."""
+    if payload.fails:
+        raise PermanentFailure("the drill wants it to fail")
 
 
 @handler("drill.work", payload=DrillWork, deadline_seconds=60, max_attempts=10)

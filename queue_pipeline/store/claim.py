@@ -14,6 +14,9 @@ from queue_pipeline.domain.claim import AttemptResult, Claim
 from queue_pipeline.store.lane import promote_sql, wake_lanes_sql
 from queue_pipeline.store.session import Direct, outages_translated
 
+#: No cap beside the lane's quota: the largest integer.
+NO_CAP = 2_147_483_647
+
 #: Recovery takes this row FOR UPDATE first, so a claim and the recovery of its run never interleave.
 HOLD_FUNCTION_RUN_SQL = """
 SELECT 1 FROM function_run
@@ -21,17 +24,21 @@ WHERE function_run_id = %(function_run_id)s AND fence = %(run_fence)s AND state 
 FOR KEY SHARE
 """
 
+#: How many jobs of a lane may run at once, beside its quota: the rule for the canary's workspaces, or for all others.
+_CAP = """least(l.quota, CASE WHEN l.canary_bucket < %(canary_below)s::int OR l.workspace = ANY (%(canary_allow)s::text[])
+    THEN %(at_once_in_canary)s::int ELSE %(at_once)s::int END)"""
+
 #: Lanes with room, lowest virtual time first; of each its next jobs; the whole ordered by virtual finish time.
-#: A lane at its quota is passed over. In-flight jobs are counted from RUNNING rows, never from a counter.
-CLAIM_SQL = """
+#: A lane at its cap is passed over. In-flight jobs are counted from RUNNING rows, never from a counter.
+CLAIM_SQL = f"""
 WITH living AS MATERIALIZED (
     SELECT 1 FROM function_run
     WHERE function_run_id = %(function_run_id)s AND fence = %(run_fence)s AND state = 'RUNNING' AND stop_requested_at IS NULL
 ), lanes AS MATERIALIZED (
-    SELECT l.workspace, l.vtime, l.weight, l.quota - flight.jobs AS room
+    SELECT l.workspace, l.vtime, l.weight, {_CAP} - flight.jobs AS room
     FROM workspace_lane l
     CROSS JOIN LATERAL (SELECT count(*) AS jobs FROM job r WHERE r.workspace = l.workspace AND r.state = 'RUNNING') flight
-    WHERE l.shard = %(shard)s AND l.ready AND l.quota > flight.jobs AND EXISTS (SELECT FROM living)
+    WHERE l.shard = %(shard)s AND l.ready AND {_CAP} > flight.jobs AND EXISTS (SELECT FROM living)
     ORDER BY l.vtime, l.workspace
     LIMIT %(size)s
     FOR UPDATE OF l SKIP LOCKED
@@ -65,6 +72,8 @@ WITH living AS MATERIALIZED (
 )
 SELECT seen.lanes,
        seen.lanes > 0 OR EXISTS (SELECT FROM workspace_lane l WHERE l.shard = %(shard)s AND l.ready AND l.quota > 0),
+       seen.lanes > 0 OR EXISTS (SELECT FROM workspace_lane l WHERE l.shard = %(shard)s AND l.ready AND {_CAP} > (
+           SELECT count(*) FROM job r WHERE r.workspace = l.workspace AND r.state = 'RUNNING')),
        c.job_id, c.fence, c.kind, c.workspace, c.payload, c.attempt, c.max_attempts, c.deadline_seconds,
        c.claimed_at, c.deadline_at, c.run_at, c.first_due_at
 FROM (SELECT count(*) AS lanes FROM lanes) seen LEFT JOIN claimed c ON true
@@ -166,12 +175,34 @@ class Claimant:
     shard: str
 
 
+@dataclass(frozen=True)
+class LaneRule:
+    """How many jobs of one workspace may run at once, in the canary and elsewhere, beside the lane's own quota.
+
+    A workspace is in the canary when its bucket is below `canary_below`, or when it is listed.
+    """
+
+    at_once: int = NO_CAP
+    at_once_in_canary: int = NO_CAP
+    canary_below: int = 0
+    canary_allow: Sequence[str] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """As the claim takes them."""
+        return {
+            "at_once": self.at_once,
+            "at_once_in_canary": self.at_once_in_canary,
+            "canary_below": self.canary_below,
+            "canary_allow": list(self.canary_allow),
+        }
+
+
 @dataclass
 class Exchange:
     """What one transaction of a drain brought.
 
-    `lanes_seen` is how many lanes the claim could lock, `lanes_ready` whether any lane of the shard is ready at
-    all: none seen though some are ready means that another drain holds them just now, or that all are at quota.
+    `lanes_seen` is how many lanes the claim could lock, `lanes_ready` whether any lane of the shard is ready at all,
+    and `lanes_open` whether one of those has room: open ones that were not seen are held by another drain just now.
     """
 
     living: bool = True
@@ -179,6 +210,11 @@ class Exchange:
     settled: dict[tuple[int, int], str] = field(default_factory=dict)
     lanes_seen: int = 0
     lanes_ready: bool = False
+    lanes_open: bool = False
+
+
+#: Nothing but the lanes' own quotas.
+NO_RULE = LaneRule()
 
 
 def prepare(connection: Direct) -> None:
@@ -201,10 +237,11 @@ def exchange(
     wake_limit: int,
     promote_limit: int,
     shards: int,
+    rule: LaneRule = NO_RULE,
 ) -> Exchange:
     """In one transaction and one round trip: make lanes ready, end attempts, claim up to `size` jobs.
 
-    `wake_limit` and `promote_limit` of 0 skip those steps. Raises DatabaseUnavailable; the caller then does
+    `wake_limit` and `promote_limit` of 0 skip those steps; `rule` caps the lanes. Raises DatabaseUnavailable; the caller then does
     not know whether the transaction was committed.
     """
     who = {"function_run_id": claimant.function_run_id, "run_fence": claimant.fence, "shard": claimant.shard}
@@ -216,7 +253,7 @@ def exchange(
             if wake_limit:
                 connection.execute(wake_lanes_sql(), {"limit": wake_limit, "shard": claimant.shard, "shards": shards})
             ended = [connection.execute(sql, values) for sql, values in _settlements(results)]
-            claimed = connection.execute(CLAIM_SQL, {**who, "size": size}) if size else None
+            claimed = connection.execute(CLAIM_SQL, {**who, **rule.parameters(), "size": size}) if size else None
         brought = Exchange(living=held.fetchone() is not None)
         for cursor in ended:
             brought.settled.update({(job_id, fence): state for job_id, fence, state in cursor.fetchall()})
@@ -294,6 +331,6 @@ def _columns(results: Sequence[AttemptResult]) -> dict[str, Any]:
 
 def _read_claims(cursor: psycopg.Cursor[Any], brought: Exchange) -> None:
     for row in cursor.fetchall():
-        brought.lanes_seen, brought.lanes_ready = row[0], row[1]
-        if row[2] is not None:
-            brought.claims.append(Claim(*row[2:]))
+        brought.lanes_seen, brought.lanes_ready, brought.lanes_open = row[0], row[1], row[2]
+        if row[3] is not None:
+            brought.claims.append(Claim(*row[3:]))

@@ -57,7 +57,7 @@ WHERE workspace = :workspace AND state = 'OPEN'
 REMOVE_SQL = """
 WITH gone AS (
     DELETE FROM job WHERE workspace = :workspace AND state <> 'RUNNING'
-      AND (kind IN ('drill.work', 'drill.hang') OR finished_at IS NULL) RETURNING job_id
+      AND (kind IN ('drill.work', 'drill.hang', 'drill.fail') OR finished_at IS NULL) RETURNING job_id
 ), without_attempts AS (
     DELETE FROM job_attempt WHERE job_id IN (SELECT job_id FROM gone)
 ), without_steps AS (

@@ -1,6 +1,7 @@
 """Take a dead or stale function run's jobs from it, and write down why."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -72,6 +73,23 @@ INSERT INTO recovery_decision (swept_by, signal, function_run_id, window_id, job
 VALUES (:swept_by, :signal, :function_run_id, :window_id, :job_id, :shard, :detail, :jobs_given_back, :jobs_dead, :successor_window_id)
 """
 
+#: What is kept of a finding while recovery only observes.
+OBSERVED = ("key", "signal", "shard", "function_run_id", "window_id", "job_id", "sentence")
+OBSERVE_SQL = """
+INSERT INTO recovery_observation (finding_key, observed_by, signal, shard, function_run_id, window_id, job_id, would)
+VALUES (:key, :by, :signal, :shard, :function_run_id, :window_id, :job_id, :sentence)
+ON CONFLICT (finding_key) DO UPDATE SET last_seen_at = clock_timestamp()
+"""
+OBSERVATIONS_SQL = """
+SELECT finding_key, observed_at, last_seen_at, observed_by, signal, shard, would FROM recovery_observation
+WHERE last_seen_at > now() - make_interval(secs => :seconds) ORDER BY last_seen_at DESC LIMIT :limit
+"""
+
+STALE_SINCE_SQL = """
+SELECT count(DISTINCT function_run_id) FROM recovery_decision
+WHERE signal IN ('stale', 'lease_expired') AND decided_at > :since
+"""
+
 #: A process that stands still in the middle of a transaction holds its function run's row, and recovery would wait for it.
 #: Only sessions of ours that wait for their client; every transaction of ours that holds such a row takes milliseconds.
 END_STUCK_SQL = """
@@ -100,6 +118,19 @@ class HeldJob:
     shard: str | None
     dagster_run_id: str | None
     overdue_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What stood still and was left alone, because recovery only observed."""
+
+    finding_key: str
+    observed_at: datetime
+    last_seen_at: datetime
+    observed_by: str
+    signal: str
+    shard: str | None
+    would: str
 
 
 @dataclass(frozen=True)
@@ -186,6 +217,22 @@ def record_decision(
         },
     )
     tx.execute(sa.text("SELECT pg_notify('queue_pipeline', 'due')"))
+
+
+def observe(tx: Tx, *, by: str, **finding: object) -> None:
+    """Keep what recovery would have done about a finding (OBSERVED); the same one again only shows that it is still there."""
+    tx.execute(sa.text(OBSERVE_SQL), {**finding, "by": by})
+
+
+def observations(tx: Tx, *, seconds: float, limit: int) -> list[Observation]:
+    """What was seen standing still in the last so many seconds while recovery only observed, latest first."""
+    rows = tx.execute(sa.text(OBSERVATIONS_SQL), {"seconds": seconds, "limit": limit})
+    return [Observation(**row._mapping) for row in rows]
+
+
+def stale_since(tx: Tx, since: datetime) -> int:
+    """How many function runs were recovered since then because they were stale, or could not renew their lease."""
+    return int(tx.execute(sa.text(STALE_SINCE_SQL), {"since": since}).scalar_one())
 
 
 def end_stuck_transactions(tx: Tx, *, seconds: float) -> int:

@@ -11,22 +11,22 @@ WHO: dict[str, Any] = {"who": "Mina", "why": "the provider sends twice"}
 
 
 def test_a_flag_is_flipped_from_the_ui(shell: Shell) -> None:
-    result = launched(shell, "flip_flag", "flip_one", flag="sends.enabled", on=False, **WHO)
+    result = launched(shell, "flip_flag", "flip_one", flag="sends.enabled", value="off", **WHO)
     assert result.success
     (state,) = [state for state in flags.states(shell.db) if state.flag == "sends.enabled"]
-    assert (state.on, state.who, state.why) == (False, "Mina", "the provider sends twice")
+    assert (state.value, state.who, state.why) == ("off", "Mina", "the provider sends twice")
 
 
 def test_a_flag_that_does_not_exist_is_a_sentence_that_names_the_known_ones(shell: Shell) -> None:
-    result = launched(shell, "flip_flag", "flip_one", raise_on_error=False, flag="sends", on=False, **WHO)
+    result = launched(shell, "flip_flag", "flip_one", raise_on_error=False, flag="sends", value="off", **WHO)
     assert "Known flags: sends.enabled, drafts.auto_send" in reason_of(result)
 
 
 @pytest.mark.parametrize(
     ("job", "op", "config"),
     [
-        ("flip_flag", "flip_one", {"flag": "sends.enabled", "on": False, "who": "", "why": "a test"}),
-        ("flip_flag", "flip_one", {"flag": "sends.enabled", "on": False, "who": "Mina"}),
+        ("flip_flag", "flip_one", {"flag": "sends.enabled", "value": "off", "who": "", "why": "a test"}),
+        ("flip_flag", "flip_one", {"flag": "sends.enabled", "value": "off", "who": "Mina"}),
         ("decide_send", "decide_one", {"outbound_message_id": 0, "verdict": "SENT", **WHO}),
         ("decide_send", "decide_one", {"outbound_message_id": 1, "verdict": "LOST", **WHO}),
     ],

@@ -16,7 +16,12 @@ def test_a_second_claimer_passes_over_the_lane_that_the_first_is_serving(
     kitchen.put("work", 10, workspace="globex")
     drain.exchange()
     other = Bystander(kitchen.db)
-    who = {"function_run_id": drain.run_id, "run_fence": drain.begun.fence, "shard": SHARD, "size": 1}
+    who = {
+        "function_run_id": drain.run_id,
+        "run_fence": drain.begun.fence,
+        "shard": SHARD,
+        "size": 1,
+    } | claims.NO_RULE.parameters()
     with drain.direct.transaction():
         (first,) = drain.direct.execute(claims.CLAIM_SQL, who).fetchall()
         waiting = pool.submit(other.claim, 4)

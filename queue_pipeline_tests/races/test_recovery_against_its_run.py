@@ -8,6 +8,7 @@ import pytest
 from queue_pipeline import ClaimLost, JobContext
 from queue_pipeline.domain.attempt import AttemptOutcome
 from queue_pipeline.domain.claim import AttemptResult, Claim
+from queue_pipeline.domain.errors import DatabaseUnavailable
 from queue_pipeline.domain.job import JobState
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine import recovery
@@ -15,6 +16,7 @@ from queue_pipeline.engine.execution import Execution
 from queue_pipeline.engine.recovery import findings, sweep
 from queue_pipeline.engine.send import NewMessage, send_message
 from queue_pipeline.store import claim as claims
+from queue_pipeline.store.session import outages_translated
 from queue_pipeline_tests.engine.kitchen import Bystander, Kitchen
 from queue_pipeline_tests.races.staging import until_somebody_waits
 from queue_pipeline_tests.waiting import eventually
@@ -61,7 +63,12 @@ def test_a_recovery_that_comes_during_a_claim_waits_and_takes_that_claim_too(
     drain.claim(3)
     expire(kitchen)
     with drain.direct.transaction():
-        who = {"function_run_id": drain.run_id, "run_fence": drain.begun.fence, "shard": "shard-00", "size": 5}
+        who = {
+            "function_run_id": drain.run_id,
+            "run_fence": drain.begun.fence,
+            "shard": "shard-00",
+            "size": 5,
+        } | claims.NO_RULE.parameters()
         drain.direct.execute(claims.HOLD_FUNCTION_RUN_SQL, who)
         waiting = pool.submit(sweep, kitchen.db, by="test", limits=LIMITS)
         until_somebody_waits(kitchen.db, waiting)
@@ -269,3 +276,18 @@ def test_a_drain_that_stands_still_in_the_middle_of_an_exchange_holds_up_no_reco
         (decision,) = pool.submit(sweep, kitchen.db, by="test", limits=LIMITS).result(20).decisions
     assert (decision.acted, decision.jobs_given_back) == (True, 3)
     frozen.close()
+
+
+def test_a_drain_that_is_stopped_in_the_middle_of_an_exchange_does_not_keep_its_recovery_waiting(
+    kitchen: Kitchen, drain: Bystander
+) -> None:
+    """A frozen process holds its locks for as long as its session lives; PostgreSQL ends that session."""
+    drain.claim(3)
+    expire(kitchen)
+    with kitchen.db.direct() as frozen:
+        frozen.execute("BEGIN")
+        frozen.execute("SELECT 1 FROM function_run FOR KEY SHARE")
+        (decision,) = sweep(kitchen.db, by="test", limits=LIMITS).decisions
+        assert decision.jobs_given_back == 3
+        with pytest.raises(DatabaseUnavailable), outages_translated():
+            frozen.execute("COMMIT")

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from queue_pipeline.domain.errors import InvalidInput
-from queue_pipeline.domain.flag import SENDS_ENABLED
+from queue_pipeline.domain.flag import SENDS_ENABLED, spelled
 from queue_pipeline.engine import flags
 from queue_pipeline.engine.evidence import Observation, observe
 from queue_pipeline.engine.reconcile import waiting
@@ -18,7 +18,7 @@ OPT_OUT = "UPDATE lead SET opted_out_at = clock_timestamp() WHERE lead_id = :lea
 
 
 def switch(ledger: Ledger, *, on: bool) -> None:
-    flags.flip(ledger.db, SENDS_ENABLED, on=on, who="Mina", why="a test")
+    flags.flip(ledger.db, SENDS_ENABLED, spelled(on), who="Mina", why="a test")
 
 
 def lead(ledger: Ledger, workspace: str = "acme") -> int:
@@ -96,8 +96,9 @@ def test_a_flip_is_effective_and_on_record_with_what_it_was_before(ledger: Ledge
     switch(ledger, on=True)
     events = ledger.run_sql("SELECT from_value, to_value, who, why FROM control_event ORDER BY control_event_id")
     assert events == [("on", "off", "Mina", "a test"), ("off", "on", "Mina", "a test")]
-    shown = {state.flag: (state.on, state.source, state.who) for state in flags.states(ledger.db)}
-    assert shown == {SENDS_ENABLED: (True, "database", "Mina"), "drafts.auto_send": (False, "environment", None)}
+    shown = {state.flag: (state.value, state.source, state.who) for state in flags.states(ledger.db)}
+    assert shown[SENDS_ENABLED] == ("on", "database", "Mina")
+    assert shown["drafts.auto_send"] == ("off", "environment", None)
 
 
 def test_of_two_flips_at_once_each_says_truly_what_was_before(ledger: Ledger, pool: ThreadPoolExecutor) -> None:
@@ -108,13 +109,13 @@ def test_of_two_flips_at_once_each_says_truly_what_was_before(ledger: Ledger, po
 
 
 def test_a_flag_takes_its_default_from_the_environment_until_it_is_flipped(ledger: Ledger) -> None:
-    flags.set_defaults({SENDS_ENABLED: False})
+    flags.set_defaults({SENDS_ENABLED: "off"})
     try:
         assert ledger.sent().state == "READY"
         switch(ledger, on=True)
         assert ledger.sent().state == "SENT"
     finally:
-        flags.set_defaults({SENDS_ENABLED: True})
+        flags.set_defaults({SENDS_ENABLED: "on"})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_flip_without_a_known_flag_a_name_and_a_reason_is_refused(
     ledger: Ledger, flag: str, who: str, why: str, named: str
 ) -> None:
     with pytest.raises(InvalidInput, match=named):
-        flags.flip(ledger.db, flag, on=False, who=who, why=why)
+        flags.flip(ledger.db, flag, "off", who=who, why=why)
     assert ledger.run_sql("SELECT 1 FROM control_event") == []
 
 
