@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     model: str | None = None
     """Name of the language model that drafts replies at `openai_base_url`; None means the embedded template."""
+    judge_model: str | None = None
+    """Name of the language model that judges replays, at the same address; None means `model`, else fixed rules."""
     draft_timeout_seconds: int = Field(default=30, ge=1, le=100)
     """For one call of the model, below the deadline of `lead.inbound` (120 s)."""
     allowed_links: Annotated[tuple[str, ...], NoDecode] = ()
@@ -82,6 +84,12 @@ class Settings(BaseSettings):
     """The default of flag `sends.enabled`; the database overrides it (`queue-pipeline flags`)."""
     drafts_auto_send: bool = False
     """The default of flag `drafts.auto_send`: send a draft that passed every gate without a review."""
+    drain_parallel: bool = True
+    """The default of flag `drain.parallel`: jobs of one workspace may run beside each other."""
+    recovery_mode: Literal["off", "observe", "enforce"] = "enforce"
+    """The default of flag `recovery.mode`."""
+    rollback_mode: Literal["off", "observe", "enforce"] = "enforce"
+    """The default of flag `rollback.mode`."""
 
     webhook_secret_generic: SecretStr | None = None
     webhook_secret_gohighlevel: SecretStr | None = None

@@ -2,20 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import metadata
+from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from queue_pipeline.domain.errors import DatabaseUnavailable
-from queue_pipeline.domain.flag import DRAFTS_AUTO_SEND, SENDS_ENABLED
+from queue_pipeline.domain.errors import DatabaseUnavailable, Misconfigured
+from queue_pipeline.domain.evidence_packet import EvidencePacket
+from queue_pipeline.domain.flag import (
+    DRAFTS_AUTO_SEND,
+    DRAIN_PARALLEL,
+    RECOVERY_MODE,
+    ROLLBACK_MODE,
+    SENDS_ENABLED,
+    spelled,
+)
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.engine import inbound
 from queue_pipeline.engine.alert import Alerting
+from queue_pipeline.engine.evidence_facts import Installation
+from queue_pipeline.engine.evidence_packet import gather, keep
 from queue_pipeline.engine.flags import set_defaults
 from queue_pipeline.engine.handlers import Registry, load_handlers, registry
 from queue_pipeline.engine.lead import LeadBook
 from queue_pipeline.engine.notification import NotificationPoster
 from queue_pipeline.engine.send_provider import send_providers
 from queue_pipeline.engine.teller import Teller
-from queue_pipeline.integrations import embedded_postgres
+from queue_pipeline.integrations import embedded_postgres, packet_chart, packet_files
 from queue_pipeline.integrations.console import ConsoleSink
 from queue_pipeline.integrations.embedded_data import data_directory
 from queue_pipeline.integrations.http_provider import NAME as NAME_OF_HTTP
@@ -24,11 +36,17 @@ from queue_pipeline.integrations.server_account import EmbeddedPostgresError
 from queue_pipeline.integrations.slack import SlackSink
 from queue_pipeline.integrations.smtp_provider import NAME as NAME_OF_SMTP
 from queue_pipeline.integrations.smtp_provider import SmtpProvider
-from queue_pipeline.leads import openai_drafter, ports
+from queue_pipeline.leads import language_model, openai_drafter, ports, template_drafter
+from queue_pipeline.leads.replay.freezing import Team
+from queue_pipeline.leads.replay.judge import Judge
+from queue_pipeline.leads.replay.openai_judge import OpenAIJudge
+from queue_pipeline.leads.replay.rubric_judge import RubricJudge
+from queue_pipeline.leads.replay.session import Benchmark, versions
 from queue_pipeline.leads.samples import SAMPLES
 from queue_pipeline.leads.template_drafter import TemplateDrafter
 from queue_pipeline.settings import Settings
 from queue_pipeline.store.dagster_schema import DAGSTER_SCHEMA
+from queue_pipeline.store.evidence_packet import KeptPacket
 from queue_pipeline.store.session import Database
 
 #: Modules that register the shipped handlers.
@@ -108,12 +126,64 @@ def load_registry(settings: Settings) -> Registry:
 
 def model_problems(settings: Settings) -> list[str]:
     """What keeps the language model that the settings name from being asked; nothing when they name none."""
-    if settings.model is None:
+    if settings.model is None and settings.judge_model is None:
         return []
-    problems = [] if openai_drafter.is_installed() else [f"The model's packages are missing; {openai_drafter.REMEDY}."]
+    problems = [] if language_model.is_installed() else [f"The model's packages are missing; {language_model.REMEDY}."]
     if settings.openai_base_url is None and settings.openai_api_key is None:
-        problems.append("QUEUE_PIPELINE_MODEL needs OPENAI_BASE_URL (any compatible endpoint) or OPENAI_API_KEY.")
+        name = "QUEUE_PIPELINE_MODEL" if settings.model is not None else "QUEUE_PIPELINE_JUDGE_MODEL"
+        problems.append(f"{name} needs OPENAI_BASE_URL (any compatible endpoint) or OPENAI_API_KEY.")
     return problems
+
+
+def replay_benchmark(settings: Settings) -> Benchmark:
+    """Who drafts and who judges in a replay. Raises Misconfigured where production would quietly use the template."""
+    problems = model_problems(settings)
+    if problems:
+        raise Misconfigured(" ".join(problems))
+    return Benchmark(drafter=_drafter(settings), drafter_name=_drafter_name(settings), judge=_judge(settings))
+
+
+def replay_team(settings: Settings) -> Team:
+    """What frozen leads are given of this installation: where the team is, and its links."""
+    return Team(timezone=settings.timezone, allowed_links=settings.allowed_links)
+
+
+def new_evidence_packet(settings: Settings, database: Database, *, canary_id: int | None = None) -> EvidencePacket:
+    """Measure everything that a rollout needs to know, and make a packet of it; nothing is kept yet.
+
+    Raises NotFound, DatabaseUnavailable.
+    """
+    installation = Installation(
+        environment=settings.environment,
+        sink=_sink(settings).name,
+        drafter=None if model_problems(settings) else _drafter_name(settings),
+        versions={**versions(), "dagster": metadata.version("dagster")},
+    )
+    return gather(database, installation, packet_chart.drawn, canary_id=canary_id)
+
+
+def keep_evidence_packet(settings: Settings, database: Database, packet: EvidencePacket) -> tuple[KeptPacket, Path]:
+    """Keep a packet in the database, and its files under the home; gives their folder.
+
+    Raises Misconfigured, DatabaseUnavailable.
+    """
+    return keep(database, packet), packet_files.write(settings.home, packet)
+
+
+def _drafter_name(settings: Settings) -> str:
+    return template_drafter.NAME if settings.model is None else f"language model {settings.model}"
+
+
+def _judge(settings: Settings) -> Judge:
+    """The language model that judges, else fixed rules."""
+    model = settings.judge_model or settings.model
+    if model is None:
+        return RubricJudge()
+    return OpenAIJudge(
+        model=model,
+        base_url=settings.openai_base_url,
+        api_key=None if settings.openai_api_key is None else settings.openai_api_key.get_secret_value(),
+    )
 
 
 def _drafter(settings: Settings) -> ports.Drafter:
@@ -129,7 +199,15 @@ def _drafter(settings: Settings) -> ports.Drafter:
 
 def bind_sending(settings: Settings) -> None:
     """The providers that the settings name, and the defaults of the flags."""
-    set_defaults({SENDS_ENABLED: settings.sends_enabled, DRAFTS_AUTO_SEND: settings.drafts_auto_send})
+    set_defaults(
+        {
+            SENDS_ENABLED: spelled(settings.sends_enabled),
+            DRAFTS_AUTO_SEND: spelled(settings.drafts_auto_send),
+            DRAIN_PARALLEL: spelled(settings.drain_parallel),
+            RECOVERY_MODE: settings.recovery_mode,
+            ROLLBACK_MODE: settings.rollback_mode,
+        }
+    )
     if settings.send_http_url is not None:
         provider = HttpProvider(
             settings.send_http_url,

@@ -4,8 +4,11 @@ import click
 
 from queue_pipeline import wiring
 from queue_pipeline.cli.console import json_option, log_to_stderr, print_json, print_table, say, words
+from queue_pipeline.cli.flags import who_option
 from queue_pipeline.cli.session import opened
+from queue_pipeline.domain.alert_proof import KINDS, kind_of
 from queue_pipeline.engine import alert
+from queue_pipeline.engine.alert_proof import prove_alert_path
 from queue_pipeline.store.incident import ListedIncident
 
 _COLUMNS = ("Incident", "Key", "Generation", "Severity", "Status", "Since", "Last seen", "Told", "What")
@@ -15,7 +18,7 @@ _COLUMNS = ("Incident", "Key", "Generation", "Severity", "Status", "Since", "Las
 @json_option
 @click.pass_context
 def alerts_command(ctx: click.Context, *, as_json: bool) -> None:
-    """List incidents; `alerts evaluate` looks and posts now, `alerts test` proves the path to Slack."""
+    """List incidents; `alerts evaluate` looks and posts now, `alerts test` and `alerts prove` try the path to Slack."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_command, limit=20, as_json=as_json)
 
@@ -78,6 +81,34 @@ def test_command(*, as_json: bool) -> None:
         print_json(place)
     else:
         click.echo(f"Posted to {place.channel}, message {place.ts}.")
+
+
+@alerts_command.command("prove")
+@click.option(
+    "--kind", "names", multiple=True, metavar="KIND", help="Only this path: stale_run or queue_age; both by default."
+)
+@who_option
+@json_option
+def prove_command(*, names: tuple[str, ...], who: str, as_json: bool) -> None:
+    """Force a breach, let the real path tell it, read it back from where it went, and end it.
+
+    The message says FORCED and calls nobody. Exit code 1: a path was not proved; 2: it was, but where nothing can be
+    read back, as on a console.
+    """
+    log_to_stderr(words())
+    kinds = [kind_of(name) for name in names] or KINDS
+    with opened() as session:
+        say(wiring.where_alerts_go(session.settings))
+        tried = prove_alert_path(session.db, wiring.teller(session.settings, session.db).alerting, who=who, kinds=kinds)
+    if as_json:
+        print_json(tried)
+    else:
+        for each in tried:
+            click.echo(each.said)
+    if any(each.proof is None for each in tried):
+        raise SystemExit(1)
+    if not all(each.proof is not None and each.proof.seen_by_reading_back for each in tried):
+        raise SystemExit(2)
 
 
 def _row(incident: ListedIncident) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
     {
         "alerts": "queue_pipeline.cli.alerts",
         "audit": "queue_pipeline.cli.audit",
+        "canary": "queue_pipeline.cli.canary",
         "cancel": "queue_pipeline.cli.jobs",
         "check": "queue_pipeline.cli.database",
         "dead": "queue_pipeline.cli.jobs",
@@ -32,7 +33,9 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "outbox": "queue_pipeline.cli.outbox",
         "prune": "queue_pipeline.cli.prune",
         "recover": "queue_pipeline.cli.recovery",
+        "replay": "queue_pipeline.cli.replay",
         "replay-dead": "queue_pipeline.cli.jobs",
+        "rollout": "queue_pipeline.cli.rollout",
         "running": "queue_pipeline.cli.health",
         "sends": "queue_pipeline.cli.sends",
         "serve-http": "queue_pipeline.cli.serve_http",

@@ -46,6 +46,12 @@ alert_sources = [
     _table("alert_incident", "One row for each thing that was wrong, from its first observation until it was over."),
     _table("alert_post", "Every message about an incident that reached a sink, or may have."),
 ]
+rollout_sources = [
+    _table("canary", "One row for each canary: candidate values of flags, for whom, since when, and how it ended."),
+    _table("canary_sample", "Both cohorts at the same instants: the canary's workspaces, and all others."),
+    _table("rollback", "Each time a rule said that a canary is to go back, whether that was done or only observed."),
+    _table("control_event", "Every flip of a flag: who, why, from what, to what."),
+]
 sources_by_name = {spec.key.path[-1]: spec for spec in sources}
 FUNCTION_RUN = sources_by_name["function_run"].key
 RECOVERY_DECISION = sources_by_name["recovery_decision"].key

@@ -11,6 +11,7 @@ from queue_pipeline.domain.limits import Limits
 #: The scopes of what can only be wrong once per installation.
 DRAIN = "drain"
 DEFAULT = "default"
+CANARY = "canary"
 _SHOWN_MAX = 5
 _TEXT_MAX = 200
 #: Mail addresses; phone numbers with +, with a leading 0, or in groups. Numbers of jobs and seconds stay.
@@ -45,13 +46,13 @@ class DecisionFact:
 
 @dataclass(frozen=True)
 class RollbackFact:
-    """A flag that an automatic rollback set, and that nobody has flipped since."""
+    """A canary that a rule turned back, and that nobody has taken note of; `changes` says which flags were flipped."""
 
-    control_event_id: int
-    flag: str
-    from_value: str
-    to_value: str
+    rollback_id: int
+    canary_id: int
+    rule: str
     why: str
+    changes: str
     age: float
 
 
@@ -206,12 +207,16 @@ def _duplicate_sends(facts: AlertFacts, rules: AlertRules) -> Condition | None:
 def _rollback(rollback: RollbackFact, facts: AlertFacts) -> Condition:
     return _condition(
         IncidentKind.ROLLBACK,
-        rollback.flag,
-        f"flag {rollback.flag} was rolled back from {rollback.from_value} to {rollback.to_value}",
-        shown=[("Why", without_addresses(rollback.why)), ("Rolled back", f"{rollback.age:.0f} s ago")],
+        CANARY,
+        f"canary {rollback.canary_id} was rolled back by rule {rollback.rule}",
+        shown=[
+            ("Why", without_addresses(rollback.why)),
+            ("Flags", rollback.changes or "none was flipped; the canary's candidate values are gone"),
+            ("Rolled back", f"{rollback.age:.0f} s ago"),
+        ],
         facts=facts,
-        numbers={"control_event_id": rollback.control_event_id},
-        material=str(rollback.control_event_id),
+        numbers={"rollback_id": rollback.rollback_id, "canary_id": rollback.canary_id},
+        material=str(rollback.rollback_id),
     )
 
 

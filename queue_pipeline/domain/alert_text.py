@@ -34,7 +34,10 @@ NEXT: Mapping[IncidentKind, str] = {
         "By itself: nothing; a customer may have got a message twice. Look at `queue-pipeline audit sends`, and switch"
         " sends off with `queue-pipeline flags` if it goes on."
     ),
-    IncidentKind.ROLLBACK: "By itself: nothing; the flag stays until a person flips it: `queue-pipeline flags`.",
+    IncidentKind.ROLLBACK: (
+        "By itself: nothing more; its candidate is gone. `queue-pipeline canary status` says why. End this with"
+        " `queue-pipeline canary acknowledge`, or with `canary undo`, which takes back flags that were flipped."
+    ),
     IncidentKind.WATCHDOG_SILENT: (
         "By itself: nothing, as whoever recovers is what is missing. Run `queue-pipeline recover`, then bring the"
         " Dagster daemon back."

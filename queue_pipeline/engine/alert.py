@@ -92,10 +92,11 @@ def turn(db: Database, alerting: Alerting, *, by: str, seconds: float = TURN_SEC
     return AlertTurn(evaluation.evaluated, evaluation.open, evaluation.changes, tuple(posts))
 
 
-def evaluate(db: Database, alerting: Alerting, *, by: str) -> AlertTurn:
+def evaluate(db: Database, alerting: Alerting, *, by: str, forced: Sequence[Condition] = ()) -> AlertTurn:
     """Look at the queue once, by the database's clock, and move every incident on. Raises DatabaseUnavailable.
 
-    Evaluations take turns: facts that were read before another evaluation ended would undo what it decided.
+    Evaluations take turns: facts that were read before another evaluation ended would undo what it decided. `forced`
+    are conditions that are to be taken for true, to prove the path.
     """
     rules, limits = alerting.rules, alerting.limits
     with db.begin() as tx:
@@ -109,10 +110,11 @@ def evaluate(db: Database, alerting: Alerting, *, by: str) -> AlertTurn:
             stale_cutoff=limits.stale_cutoff_seconds,
             restart_grace=limits.database_restart_grace_seconds,
             unknown_after=rules.unknown_after,
+            queue_age_limit=limits.queue_age_limit_seconds,
         )
         wrong = {
             dedup_key(alerting.environment, condition.kind, condition.scope): condition
-            for condition in alert_condition.conditions(facts, limits, rules)
+            for condition in (*alert_condition.conditions(facts, limits, rules), *forced)
         }
         changes, still_open = [], 0
         for present in store.open_incidents(tx):

@@ -1,12 +1,18 @@
 """What tells people something about one queue: alerts, notifications, and the samples that alerts are judged by."""
 
+import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
+from queue_pipeline.domain.errors import DatabaseUnavailable
 from queue_pipeline.engine import alert, health
 from queue_pipeline.engine.alert import TURN_SECONDS, Alerting, AlertTurn
+from queue_pipeline.engine.canary_tick import tick
 from queue_pipeline.engine.notification import NoticeSink, deliver_notifications
 from queue_pipeline.store.session import Database
+
+log = logging.getLogger(__name__)
 
 
 class Teller:
@@ -19,8 +25,20 @@ class Teller:
         self._shards = shards
 
     def turn(self, *, by: str, seconds: float = TURN_SECONDS) -> AlertTurn:
-        """Evaluate once, and post for at most so many seconds. Raises DatabaseUnavailable."""
-        return alert.turn(self._database, self.alerting, by=by, seconds=seconds)
+        """Look at the canary, evaluate once, and post for at most so many seconds. Raises DatabaseUnavailable."""
+        said = self._look_at_canary()
+        turn = alert.turn(self._database, self.alerting, by=by, seconds=seconds)
+        return replace(turn, changes=(*said, *turn.changes))
+
+    def _look_at_canary(self) -> Sequence[str]:
+        """Whatever is wrong with looking at it, alerts must not wait for it."""
+        try:
+            return tick(self._database, limits=self.alerting.limits).said
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("looking at the canary")
+            return ["The canary could not be looked at; the log says why."]
 
     def deliver(self, *, by: str, seconds: float = TURN_SECONDS, stop: threading.Event | None = None) -> int:
         """Deliver the notifications that nobody delivered yet, for at most so many seconds; returns how many."""

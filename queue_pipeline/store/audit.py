@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from queue_pipeline.store.queries import sql_of
 from queue_pipeline.store.session import Tx
 
 #: People and leads write as they like; what remains was sent by us, by a campaign, or by we do not know whom.
@@ -22,32 +23,10 @@ _IDENTITY = "(p.provider, p.account, p.provider_message_id)"
 _EVIDENCE = "jsonb_agg(DISTINCT jsonb_build_array(p.provider, p.account, p.kind, p.provider_message_id))"
 _OUTBOUND = "array_agg(DISTINCT o.outbound_message_id) FILTER (WHERE o.outbound_message_id IS NOT NULL)"
 
-#: By our link, by the key that the provider echoes, and by both together: an echo that nobody linked is evidence too.
+#: The operator's own statement, which says the verdict first and then every key.
+_DUPLICATE_SENDS_SQL = sql_of("duplicate_sends")
 D1_SQL = f"""
-WITH {_SEEN}, subject AS (
-    SELECT o.idempotency_key FROM seen s JOIN outbound_message o USING (outbound_message_id)
-    UNION
-    SELECT s.idempotency_key FROM seen s WHERE s.idempotency_key IS NOT NULL
-), evidence AS (
-    SELECT k.idempotency_key AS subject, 'link' AS route, o.outbound_message_id, p.provider, p.account, p.kind, p.provider_message_id
-    FROM subject k
-    JOIN outbound_message o ON o.idempotency_key = k.idempotency_key
-    JOIN provider_message p ON p.outbound_message_id = o.outbound_message_id AND {_OURS}
-    UNION ALL
-    SELECT k.idempotency_key, 'echo', o.outbound_message_id, p.provider, p.account, p.kind, p.provider_message_id
-    FROM subject k
-    JOIN provider_message p ON p.idempotency_key = k.idempotency_key AND {_OURS}
-    LEFT JOIN outbound_message o ON o.idempotency_key = k.idempotency_key
-)
-SELECT p.subject, {_OUTBOUND.replace("o.", "p.")} AS outbound_message_ids, {_EVIDENCE} AS evidence,
-       jsonb_build_object('messages', count(DISTINCT {_IDENTITY}),
-                          'by_link', count(DISTINCT {_IDENTITY}) FILTER (WHERE p.route = 'link'),
-                          'by_echo', count(DISTINCT {_IDENTITY}) FILTER (WHERE p.route = 'echo')) AS facts,
-       count(*) OVER () AS found
-FROM evidence p
-GROUP BY p.subject
-HAVING count(DISTINCT {_IDENTITY}) > 1
-ORDER BY p.subject LIMIT :findings_max
+SELECT subject, outbound_message_ids, evidence, facts, found FROM ({_DUPLICATE_SENDS_SQL}) d WHERE subject IS NOT NULL
 """
 
 D2_SQL = f"""
@@ -279,14 +258,12 @@ FROM (SELECT legacy_key, value, count(*) AS times FROM legacy_message_key
 GROUP BY legacy_key
 """
 
-#: The same question as D1, counted, for the keys that were seen in the last so many seconds.
-DUPLICATE_KEYS_SQL = f"""
-SELECT coalesce(max(found), 0) AS duplicate_sends FROM ({
-    D1_SQL.replace(":since", "now() - make_interval(secs => :seconds)")
+#: The same question, counted, for the keys of which something was heard in the last so many seconds.
+DUPLICATE_KEYS_SQL = "SELECT value FROM ({}) d WHERE subject IS NULL".format(
+    _DUPLICATE_SENDS_SQL.replace(":since", "now() - make_interval(secs => :seconds)")
     .replace(":until", "now()")
-    .replace(":findings_max", "1")
-}) d
-"""
+    .replace(":findings_max", "0")
+)
 
 Row = Mapping[str, Any]
 

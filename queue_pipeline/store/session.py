@@ -18,8 +18,11 @@ Tx = sa.Connection
 Direct = psycopg.Connection[Any]
 
 #: SQLSTATE classes in which the server, not the statement, is at fault: connection (08), operator
-#: intervention such as shutdown (57P), insufficient resources such as a full disk (53).
-_OUTAGE = re.compile(r"^(08|57P|53)")
+#: intervention such as shutdown (57P), insufficient resources such as a full disk (53), a session that was ended
+#: because its process stood still in a transaction (25P03).
+_OUTAGE = re.compile(r"^(08|57P|53|25P03)")
+#: A process that is stopped in the middle of a transaction would keep its locks from recovery for ever.
+_IDLE_IN_TRANSACTION_SECONDS = 10
 
 
 def is_outage(error: BaseException) -> bool:
@@ -52,7 +55,10 @@ class Database:
     ) -> None:
         self.url = url
         self._application = application
-        self._options = f"-c search_path={SCHEMA},public -c statement_timeout={int(statement_timeout_seconds * 1000)}"
+        self._options = (
+            f"-c search_path={SCHEMA},public -c statement_timeout={int(statement_timeout_seconds * 1000)}"
+            f" -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_SECONDS * 1000}"
+        )
         self._engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=self._connect,

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from queue_pipeline.cli.app import app
-from queue_pipeline.domain import dispatch_window, function_run, incident, job, outbound
+from queue_pipeline.domain import canary, dispatch_window, function_run, incident, job, outbound
 from queue_pipeline.domain.attempt import FREE_OUTCOMES, NEXT_STATES
 from queue_pipeline.domain.audit_check import CHECKS
 from queue_pipeline.domain.limits import Limits, check_relations, described
@@ -110,6 +110,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "incident-states": lambda: diagram(incident.MOVES),
     "outbound-states": lambda: diagram(outbound.MOVES),
     "dispatch-window-states": lambda: diagram(dispatch_window.MOVES),
+    "canary-states": lambda: diagram(canary.MOVES),
     "decisions": decisions_list,
 }
 

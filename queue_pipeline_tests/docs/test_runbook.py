@@ -14,6 +14,7 @@ from queue_pipeline.domain.recovery import Signal
 from queue_pipeline.store.session import Database
 from queue_pipeline_tests.docs.markdown import DOCS, blocks, commands
 from queue_pipeline_tests.docs.shell import Shell
+from queue_pipeline_tests.engine.canaries import Rollout
 
 RUNBOOK = DOCS / "runbook.md"
 CONSOLES = [block for block in blocks(RUNBOOK) if block.language == "console" and block.not_run is None]
@@ -24,6 +25,10 @@ ANSWERS = {0, 1, 2}
 
 def test_the_commands_of_the_runbook_run(operator: Shell, db: Database) -> None:
     wrong = []
+    rollout = Rollout(db)  # a rollback, for those that answer one
+    rollout.watching()
+    rollout.stale_run()
+    rollout.tick()
     for block in CONSOLES:
         with db.begin() as tx:
             job = enqueue(tx, "lead.inbound", workspace="acme", payload={"provider": "runbook", "body": "hello"})

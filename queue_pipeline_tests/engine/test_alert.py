@@ -10,9 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from queue_pipeline.domain.incident import MOVES, IncidentStatus
+from queue_pipeline.engine import canary
 from queue_pipeline.engine.alert import evaluate, post
 from queue_pipeline.store.session import Database
 from queue_pipeline_tests.engine.alerting import Trouble, alerting_to, tick
+from queue_pipeline_tests.engine.canaries import Rollout
 from queue_pipeline_tests.integrations.slack_server import SlackServer, slack_server
 from queue_pipeline_tests.waiting import eventually
 
@@ -340,18 +342,40 @@ def test_a_duplicate_send_is_told_at_once(db: Database, trouble: Trouble, slack:
     assert "1 idempotency key" in slack.roots("duplicate_sends")[0]["text"]
 
 
-def test_a_rollback_stands_until_a_person_flips_the_flag(db: Database, trouble: Trouble, slack: SlackServer) -> None:
-    alerting = alerting_to(slack)
-    flip = "INSERT INTO control_event (flag, from_value, to_value, who, why) VALUES ('drafts.auto_send', {}, {}, '{}', 'p95 612 s')"
-    trouble.run(flip.format("'on'", "'off'", "rollback"))
+@pytest.mark.parametrize("ends", ["acknowledge", "undo", "start"])
+def test_a_rollback_is_one_incident_until_a_person_has_taken_note_of_it(
+    db: Database, trouble: Trouble, slack: SlackServer, ends: str
+) -> None:
+    """Whatever it flipped. A later canary supersedes it."""
+    alerting, rollout = alerting_to(slack), Rollout(db)
+    rollout.watching()
+    rollout.attempts(40, failed=20)
+    rollout.pass_time(60)
+    rollout.tick()
+    trouble.sample(0.0)
+    tick(db, alerting)
     tick(db, alerting)
     (root,) = slack.roots("rollback")
-    assert "flag drafts.auto_send was rolled back from on to off" in root["text"]
-    trouble.run(flip.format("'off'", "'on'", "ada"))
+    assert "canary 1 was rolled back by rule failure_rate" in root["text"]
+    assert "20 of the canary's 40 attempts failed" in str(root)
+    if ends == "start":
+        rollout.start()
+    else:
+        getattr(canary, ends)(db, who="ada", why="I saw it")
     tick(db, alerting)
     trouble.pass_time(301)
     tick(db, alerting)
     assert trouble.incidents() == [("rollback", 1, "resolved")]
+
+
+def test_a_rule_that_only_observed_is_no_incident(db: Database, trouble: Trouble, slack: SlackServer) -> None:
+    rollout = Rollout(db)
+    rollout.start()
+    rollout.attempts(40, failed=20)
+    rollout.tick()
+    assert rollout.rollbacks() == [("failure_rate", "observe")]
+    tick(db, alerting_to(slack))
+    assert trouble.incidents() == []
 
 
 @pytest.mark.parametrize("before", IncidentStatus)

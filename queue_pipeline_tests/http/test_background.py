@@ -84,11 +84,13 @@ def test_a_call_of_cron_is_a_turn_of_alerting_too(settings: Settings, db: Databa
     with served(create_app(to_slack(settings, slack), db)) as client:
         eventually(lambda: trouble.run("SELECT 1 FROM alert_mark"), within=20, what="the loop's first turn")
         trouble.run(
-            "INSERT INTO control_event (flag, from_value, to_value, who, why)"
-            " VALUES ('drafts.auto_send', 'on', 'off', 'rollback', 'p95 612 s')"
+            "WITH c AS (INSERT INTO canary (state, candidate, share, warm_up_seconds, window_seconds, samples_min, started_min,"
+            " started_by, why, ended_at, ended_by, end_reason) VALUES ('ROLLED_BACK', '{\"drafts.auto_send\": \"on\"}', 10, 600,"
+            " 3600, 55, 200, 'olga', 'try it', now(), 'rollback', 'p95 612 s') RETURNING canary_id)"
+            " INSERT INTO rollback (canary_id, mode, rule, why) SELECT canary_id, 'enforce', 'queue_age', 'p95 612 s' FROM c"
         )
         said = client.post(CRON).json()["alerts"]
-    assert said[0] == "local:rollback:drafts.auto_send (generation 1): firing."
+    assert "local:rollback:canary (generation 1): firing." in said
     assert slack.generations("rollback") == [1]
 
 

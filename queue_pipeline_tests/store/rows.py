@@ -89,6 +89,22 @@ def a_window(connection: Direct, state: str = "OPEN", **changes: Any) -> int:
     return insert(connection, "dispatch_window", {**values, **window_fields(connection, state), **changes}, "window_id")
 
 
+def canary_fields(state: str) -> dict[str, Any]:
+    """What a canary in this state must and must not have."""
+    ended = state in ("PROMOTED", "ABORTED", "ROLLED_BACK")
+    end = {"ended_at": "now()", "ended_by": "olga", "end_reason": "enough"} if ended else {}
+    nothing = dict.fromkeys(("ended_at", "ended_by", "end_reason"))
+    return {**nothing, **end, "state": state, "held_since": "now()" if state == "HELD" else None}
+
+
+def a_canary(connection: Direct, state: str) -> int:
+    """A canary in any state, the only one there is; returns its id."""
+    connection.execute("DELETE FROM canary")
+    contract = {"warm_up_seconds": 600, "window_seconds": 3600, "samples_min": 55, "started_min": 200}
+    values = {"candidate": '{"drafts.auto_send": "on"}', "share": 10, "started_by": "olga", "why": "try it", **contract}
+    return insert(connection, "canary", {**values, **canary_fields(state)}, "canary_id")
+
+
 def update(connection: Direct, table: str, key: str, row_id: int, values: dict[str, Any]) -> None:
     """Set these columns of one row."""
     pairs = sql.SQL(", ").join(

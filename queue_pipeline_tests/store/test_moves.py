@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from queue_pipeline.domain import dispatch_window, function_run, job, outbound
+from queue_pipeline.domain import canary, dispatch_window, function_run, job, outbound
 from queue_pipeline.store.session import Direct
 from queue_pipeline_tests.store import messages, rows
 
@@ -19,6 +19,7 @@ MACHINES: list[tuple[str, str, Mapping[Any, frozenset[Any]], Make, Fields]] = [
     ("function_run", "function_run_id", function_run.MOVES, rows.a_function_run, lambda _, state: rows.run_fields(state)),
     ("dispatch_window", "window_id", dispatch_window.MOVES, rows.a_window, rows.window_fields),
     ("outbound_message", "outbound_message_id", outbound.MOVES, messages.a_message, lambda _, state: messages.message_fields(state)),
+    ("canary", "canary_id", canary.MOVES, rows.a_canary, lambda _, state: rows.canary_fields(state)),
 ]  # fmt: skip
 
 

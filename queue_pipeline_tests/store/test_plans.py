@@ -58,7 +58,7 @@ GIVEN: dict[str, Any] = {"function_run_id": 3001, "signal": "dead", "reason": "g
 #: statement: (text, values, the indexes that answer its question)
 STATEMENTS: dict[str, tuple[str, Mapping[str, Any], set[str]]] = {
     "claim": (
-        claim.CLAIM_SQL, {**RUN, "shard": "shard-00", "size": 20},
+        claim.CLAIM_SQL, {**RUN, **claim.NO_RULE.parameters(), "shard": "shard-00", "size": 20},
         {"lane_next_to_serve", "job_running_in_lane", "job_next_in_lane", "job_pkey"},
     ),
     "settle": (claim.SETTLE_SQL, ENDED, {"job_pkey"}),
