@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from queue_pipeline.domain import dispatch_window as rules
 from queue_pipeline.domain.dispatch_window import WindowSource
 from queue_pipeline.domain.limits import Limits
+from queue_pipeline.engine import capacity, pause
 from queue_pipeline.store import dispatch_window as store
 from queue_pipeline.store import lane
 from queue_pipeline.store.dispatch_window import OpenWindow, ShardFacts
@@ -32,12 +33,22 @@ def open_due_windows(
     window_seconds: int,
     limits: Limits = _DEFAULT_LIMITS,
 ) -> list[ShardDispatch]:
-    """Make due work visible, then open a window for every shard that has some and is not drained.
+    """Make due work visible, then open a window for every shard that has some and fewer drains than it is to have.
 
     `window_seconds` tiles time: one window per shard and tile. Raises DatabaseUnavailable.
     """
+    pause.look(database, limits=limits)
     promote_and_wake(database, len(shards), limits)
-    return [_open_if_due(database, shard, source, window_seconds, limits) for shard in shards]
+    pauses = pause.listed(database)
+    with database.begin() as tx:
+        wanted = capacity.drains_wanted(tx, shards, limits=limits)
+    resting = {shard: why for shard in shards if (why := pause.why_shard_rests(pauses, shard)) is not None}
+    return [
+        ShardDispatch(shard, None, f"{shard} rests: {resting[shard]}")
+        if shard in resting
+        else _open_if_due(database, shard, source, window_seconds, limits, wanted=wanted[shard])
+        for shard in shards
+    ]
 
 
 def open_windows(database: Database) -> list[OpenWindow]:
@@ -47,15 +58,16 @@ def open_windows(database: Database) -> list[OpenWindow]:
 
 
 def open_relief_window(database: Database, shard: str, *, limits: Limits = _DEFAULT_LIMITS) -> ShardDispatch:
-    """Open one window more for a shard that falls behind although it is drained, up to `drains_per_shard_max`."""
+    """Open one window more for a shard that falls behind although it is drained: one beside those it is to have."""
     with database.begin() as tx:
         store.lock_opening(tx, shard)
+        wanted = capacity.drains_wanted(tx, [shard], limits=limits)[shard]
         (facts,) = store.shard_facts(tx, [shard])
         if not facts.due:
             return ShardDispatch(shard, None, f"{shard} has nothing due")
         if facts.open_key is not None:
             return ShardDispatch(shard, None, f"{shard} has window {facts.open_key} open already")
-        if facts.living >= limits.drains_per_shard_max:
+        if facts.living >= min(wanted + 1, limits.drains_per_shard_max):
             return ShardDispatch(shard, None, f"{shard} has {facts.living} function runs already, the most allowed")
         return _open(tx, shard, WindowSource.RELIEF, 60, limits)
 
@@ -115,11 +127,12 @@ def promote_and_wake(database: Database, shards: int, limits: Limits) -> None:
         connection.close()
 
 
-def why_not(facts: ShardFacts) -> str | None:
-    """Why a shard needs no window now, as a sentence; None when it needs one."""
-    if facts.function_run_id is not None and facts.heartbeat_age_seconds is not None:
+def why_not(facts: ShardFacts, *, wanted: int = 1) -> str | None:
+    """Why a shard needs no window now, as a sentence; None when it needs one. It is to have `wanted` drains."""
+    if facts.living >= wanted and facts.function_run_id is not None and facts.heartbeat_age_seconds is not None:
         heartbeat = f"heartbeat {facts.heartbeat_age_seconds:.0f} s ago"
-        return f"{facts.shard} is drained by function run {facts.function_run_id}, {heartbeat}"
+        others = f" and {facts.living - 1} more" if facts.living > 1 else ""
+        return f"{facts.shard} is drained by function run {facts.function_run_id}{others}, {heartbeat}"
     if facts.open_key is not None and facts.open_age_seconds is not None:
         return f"{facts.shard} has window {facts.open_key} open since {facts.open_age_seconds:.0f} s"
     if not facts.due:
@@ -128,17 +141,21 @@ def why_not(facts: ShardFacts) -> str | None:
 
 
 def _open_if_due(
-    database: Database, shard: str, source: WindowSource, window_seconds: int, limits: Limits
+    database: Database, shard: str, source: WindowSource, window_seconds: int, limits: Limits, *, wanted: int
 ) -> ShardDispatch:
     with database.begin() as tx:
         (facts,) = store.shard_facts(tx, [shard])
-        if reason := why_not(facts):
+        if reason := why_not(facts, wanted=wanted):
             return ShardDispatch(shard, None, reason)
         store.lock_opening(tx, shard)
         (facts,) = store.shard_facts(tx, [shard])
-        if reason := why_not(facts):
+        if reason := why_not(facts, wanted=wanted):
             return ShardDispatch(shard, None, reason)
-        return _open(tx, shard, source, window_seconds, limits)
+        opened = _open(tx, shard, source, window_seconds, limits)
+    if opened.dispatch_key is not None and facts.living:
+        why = f"{shard} has {facts.living} of {wanted} drains: opened {opened.dispatch_key}"
+        return ShardDispatch(shard, opened.dispatch_key, why)
+    return opened
 
 
 def _open(tx: Tx, shard: str, source: WindowSource, window_seconds: int, limits: Limits) -> ShardDispatch:

@@ -89,7 +89,7 @@ class _Drain:
         self.notified = threading.Event()
         self.slots = Slots(options.concurrency, self._handle, self.mailbox, self._may_start)
         self.lease = Lease(
-            database, limits, counters=lambda: dict(self.counts), executions=self.slots.executions, on_change=self._poke
+            database, limits, counters=self._counters, executions=self.slots.executions, on_change=self._poke
         )  # fmt: skip
         self.started = time.monotonic()
         self.reported = 0.0
@@ -146,7 +146,7 @@ class _Drain:
                 return end
             if idle_since is not None and self._idle_long_enough(now - idle_since):
                 self.ledger.rest_dry_lanes()
-                return EndReason.EMPTY, "nothing was due any more"
+                return EndReason.EMPTY, self.ledger.rule.paused or "nothing was due any more"
             if now - self.started < self.options.budget_seconds:
                 continue
             if not self.options.hand_over:
@@ -181,9 +181,7 @@ class _Drain:
     def _exchange_is_due(self, now: float) -> bool:
         if self.notified.is_set() or now - self.ledger.looked_at >= _LOOK_EVERY_SECONDS:
             return True
-        if self.ledger.pending and (
-            self.slots.held <= self.options.concurrency or now - self.ledger.pending_since >= 0.005
-        ):
+        if self.ledger.pending and (self.slots.held <= self.slots.count or now - self.ledger.pending_since >= 0.005):
             return True
         return (not self.ledger.dry or self.ledger.contended) and self.slots.idle > 0
 
@@ -270,6 +268,9 @@ class _Drain:
             if not self.ledger.exchange(notified=False, claim=False):
                 self._receive()
 
+    def _counters(self) -> dict[str, float | None]:
+        return {**self.counts, "workers": self.slots.count, "connect_wait_p95": self.database.connect_wait_p95()}
+
     def _may_start(self) -> bool:
         return self.lease.safe()
 
@@ -280,6 +281,8 @@ class _Drain:
     def _notified(self, payload: str) -> None:
         if payload in ("stop", "cancel"):
             self.lease.pulse()
+        elif payload == "rule":
+            self.ledger.look_again()
         elif not self.notified.is_set():
             self.notified.set()
             self._poke()

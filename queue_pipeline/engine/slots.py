@@ -1,4 +1,4 @@
-"""Worker slots: a fixed number of threads that run handlers, each replaced when its handler hangs.
+"""Worker slots: threads that run handlers, as many as are allowed now, each replaced when its handler hangs.
 
 The threads are daemons: a handler that never returns must not keep the process alive.
 """
@@ -17,20 +17,29 @@ Finished = tuple[Execution, AttemptResult]
 
 
 class Slots:
-    """`count` threads taking executions from a buffer and putting results into a mailbox."""
+    """`count` threads taking executions from a buffer and putting results into a mailbox.
+
+    `resize` may change their number at any time; no handler is ever interrupted by that.
+    """
 
     def __init__(
         self, count: int, run: Run, mailbox: "SimpleQueue[Finished | None]", may_start: Callable[[], bool]
     ) -> None:
-        self._count = count
+        self._count = 0
+        self._alive = 0
+        self._changing = threading.Lock()
         self._run = run
         self._mailbox = mailbox
         self._may_start = may_start
         self._buffer: SimpleQueue[Execution | None] = SimpleQueue()
         self._open: dict[tuple[int, int], Execution] = {}
         self.abandoned = 0
-        for _ in range(count):
-            self._start_thread()
+        self.resize(count)
+
+    @property
+    def count(self) -> int:
+        """How many handlers may run at once."""
+        return self._count
 
     @property
     def held(self) -> int:
@@ -72,34 +81,59 @@ class Slots:
         execution.abandon()
         self.finished(execution)
         self.abandoned += 1
-        self._start_thread()
+        with self._changing:
+            self._alive -= 1
+            self._start_missing()
+
+    def resize(self, count: int) -> None:
+        """Let so many handlers run at once: missing threads start now, surplus ones end when their handler does."""
+        if count == self._count:
+            return
+        with self._changing:
+            self._count = count
+            self._start_missing()
+            for _ in range(self._alive - count):
+                self._buffer.put(None)  # wakes an idle one, which looks whether it is surplus
 
     def take_back_unstarted(self) -> list[Execution]:
         """Empty the buffer; returns the executions that no slot has started."""
         unstarted: list[Execution] = []
+        calls_to_end = 0
         while not self._buffer.empty():
             try:
                 execution = self._buffer.get_nowait()
             except Empty:  # a slot was quicker
                 break
-            if execution is not None:
-                self.finished(execution)
-                unstarted.append(execution)
+            if execution is None:
+                calls_to_end += 1
+                continue
+            self.finished(execution)
+            unstarted.append(execution)
+        for _ in range(calls_to_end):
+            self._buffer.put(None)
         return unstarted
 
     def close(self) -> None:
-        """Let the idle threads end."""
-        for _ in range(self._count):
-            self._buffer.put(None)
+        """Let the threads end, those that are busy after their handlers."""
+        self.resize(0)
 
-    def _start_thread(self) -> None:
-        threading.Thread(target=self._work, name="queue-pipeline-slot", daemon=True).start()
+    def _start_missing(self) -> None:
+        while self._alive < self._count:
+            self._alive += 1
+            threading.Thread(target=self._work, name="queue-pipeline-slot", daemon=True).start()
+
+    def _is_surplus(self) -> bool:
+        """Whether this thread is one too many; it ends then."""
+        with self._changing:
+            surplus = self._alive > self._count
+            self._alive -= surplus
+            return surplus
 
     def _work(self) -> None:
-        while True:
+        while not self._is_surplus():
             execution = self._buffer.get()
             if execution is None:
-                return
+                continue
             result = self._run(execution) if self._may_start() else execution.result(AttemptOutcome.RELEASED)
             self._mailbox.put((execution, result))
             if execution.abandoned:
