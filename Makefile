@@ -39,7 +39,8 @@ EVERYWHERE := s/python_full_version < '3.14' and //; s/platform_python_implement
 lock: $(VENV)/installed-dev ## write the lock files anew from pyproject.toml
 	$(LOCK) --extra dev --output-file requirements-dev.lock
 	$(LOCK) --constraint requirements-dev.lock --output-file requirements.lock
-	sed -E -i "$(EVERYWHERE)" requirements-dev.lock requirements.lock
+	$(LOCK) --constraint requirements-dev.lock --extra k8s --extra llm --output-file deploy/requirements.lock
+	sed -E -i "$(EVERYWHERE)" requirements-dev.lock requirements.lock deploy/requirements.lock
 
 clean: ## remove the environment and all caches (the data in .queue_pipeline stays)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,6 +1,9 @@
 """Connections to PostgreSQL: a small pool for short transactions, and dedicated connections for a drain."""
 
 import re
+import threading
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +11,9 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from queue_pipeline.domain.errors import DatabaseUnavailable
+from queue_pipeline.domain.errors import DatabaseUnavailable, Misconfigured
+from queue_pipeline.domain.limits import Limits
+from queue_pipeline.domain.slo import nearest_rank
 
 SCHEMA = "queue_pipeline"
 
@@ -23,6 +28,16 @@ Direct = psycopg.Connection[Any]
 _OUTAGE = re.compile(r"^(08|57P|53|25P03)")
 #: A process that is stopped in the middle of a transaction would keep its locks from recovery for ever.
 _IDLE_IN_TRANSACTION_SECONDS = 10
+#: A host that vanished closes nothing, and Linux would wait two hours for it: PostgreSQL asks and then ends its
+#: sessions, or they would fill its connections and hold whatever they had locked.
+_SERVER_KEEPALIVES = (
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=5"
+    f" -c tcp_user_timeout={Limits().vanished_client_seconds * 1000}"
+)
+#: The wait for a pooled connection is told of the last minute, and from so many waits on.
+_WAITS_SECONDS = 60.0
+_WAITS_MIN = 20
+_WAITS_KEPT = 2000
 
 
 def is_outage(error: BaseException) -> bool:
@@ -55,9 +70,12 @@ class Database:
     ) -> None:
         self.url = url
         self._application = application
+        self._waits: deque[tuple[float, float]] = deque(maxlen=_WAITS_KEPT)
+        self._waits_lock = threading.Lock()
         self._options = (
             f"-c search_path={SCHEMA},public -c statement_timeout={int(statement_timeout_seconds * 1000)}"
             f" -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_SECONDS * 1000}"
+            f"{_SERVER_KEEPALIVES}"
         )
         self._engine = sa.create_engine(
             "postgresql+psycopg://",
@@ -70,8 +88,9 @@ class Database:
         )
 
     def _connect(self) -> Direct:
-        return psycopg.connect(
+        connection = psycopg.connect(
             self.url,
+            autocommit=True,
             options=self._options,
             application_name=self._application,
             connect_timeout=5,
@@ -80,6 +99,13 @@ class Database:
             keepalives_count=3,
             tcp_user_timeout=20_000,
         )
+        try:
+            _require_our_options(connection)
+        except BaseException:
+            connection.close()
+            raise
+        connection.autocommit = False
+        return connection
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
@@ -89,7 +115,10 @@ class Database:
         if what it did is idempotent.
         """
         try:
+            asked = time.monotonic()
             with self._engine.begin() as connection:
+                with self._waits_lock:
+                    self._waits.append((asked, time.monotonic() - asked))
                 yield connection
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if is_outage(error):
@@ -107,9 +136,31 @@ class Database:
         connection.autocommit = True
         return connection
 
+    def connect_wait_p95(self) -> float | None:
+        """Seconds that transactions of the last minute waited for their connection (p95); None when there were few."""
+        since = time.monotonic() - _WAITS_SECONDS
+        with self._waits_lock:
+            waits = [waited for asked, waited in self._waits if asked >= since]
+        return nearest_rank(waits, 95) if len(waits) >= _WAITS_MIN else None
+
     def dispose(self) -> None:
         """Close the pooled connections."""
         self._engine.dispose()
+
+
+def _require_our_options(connection: Direct) -> None:
+    """Raise Misconfigured when what is between us and PostgreSQL kept the session's options to itself.
+
+    Only a pooler told to ignore them does that, and one that hands sessions around besides would lose presence locks,
+    notifications and prepared statements in the middle of a drain.
+    """
+    row = connection.execute("SELECT current_setting('idle_in_transaction_session_timeout')").fetchone()
+    if row is None or row[0] != f"{_IDLE_IN_TRANSACTION_SECONDS}s":
+        raise Misconfigured(
+            "PostgreSQL did not get the options of this session, so a connection pooler is in between (PgBouncer with "
+            "ignore_startup_parameters, or the like). Drains hold locks and listen on their sessions: let "
+            "QUEUE_PIPELINE_DATABASE_URL name PostgreSQL itself. The application may enqueue through the pooler."
+        )
 
 
 @contextmanager
