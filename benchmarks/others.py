@@ -17,7 +17,7 @@ class Others:
     def __init__(self, server: psutil.Process | None) -> None:
         self._server = server
         self._began = time.monotonic()
-        self._busy = _busy_seconds()
+        self._busy = busy_seconds()
         self._ours = self._our_seconds()
 
     def share(self) -> float | None:
@@ -25,20 +25,21 @@ class Others:
         if self._server is None:
             return None
         whole = (time.monotonic() - self._began) * (psutil.cpu_count() or 1)
-        foreign = (_busy_seconds() - self._busy) - (self._our_seconds() - self._ours)
+        foreign = (busy_seconds() - self._busy) - (self._our_seconds() - self._ours)
         return round(max(0.0, foreign / whole), 3)
 
     def _our_seconds(self) -> float:
         trees = [psutil.Process()] if self._server is None else [psutil.Process(), self._server]
-        return sum(_tree_seconds(process) for process in trees)
+        return sum(tree_seconds(process) for process in trees)
 
 
-def _busy_seconds() -> float:
+def busy_seconds() -> float:
+    """CPU seconds that all cores have worked since the machine started."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
 
 
-def _tree_seconds(process: psutil.Process) -> float:
+def tree_seconds(process: psutil.Process) -> float:
     """CPU seconds of a process, of its living children, and of those that it has seen end."""
     total = 0.0
     for each in (process, *process.children(recursive=True)):
