@@ -11,7 +11,8 @@ from queue_pipeline.domain.drain import DrainOptions, counter_of
 from queue_pipeline.domain.errors import DatabaseUnavailable
 from queue_pipeline.domain.function_run import EndReason, FunctionRunState
 from queue_pipeline.domain.limits import Limits
-from queue_pipeline.engine import flags
+from queue_pipeline.engine import drain_rule
+from queue_pipeline.engine.drain_rule import DrainRule
 from queue_pipeline.engine.execution import Execution
 from queue_pipeline.engine.slots import Slots
 from queue_pipeline.store import claim as store
@@ -58,8 +59,9 @@ class Ledger:
         self._retry_at = 0.0
         self._retry_seconds = 0.1
         self._rested_at = 0.0
-        self._rule = store.NO_RULE
+        self.rule = DrainRule()
         self._ruled_at = -_RULE_EVERY_SECONDS
+        self._floor = store.LOWEST
         self._capped = False
         self._mean_seconds: float | None = None
 
@@ -97,10 +99,10 @@ class Ledger:
         freed = self._capped and bool(self.pending)
         self.dry = self.dry and not notified and not freed
         look = claim and now - self.looked_at >= _LOOK_EVERY_SECONDS
-        size = self._size() if claim and (look or self.contended or not self.dry) else 0
         results, self.pending = self.pending, []
         try:
             self._look_at_rule(now)
+            size = self._size() if claim and (look or self.contended or not self.dry) else 0
             brought = store.exchange(
                 self._connection,
                 self.claimant,
@@ -109,7 +111,8 @@ class Ledger:
                 wake_limit=self._limits.wake_batch if look or notified else 0,
                 promote_limit=self._limits.promote_batch if look else 0,
                 shards=self._options.shards,
-                rule=self._rule,
+                rule=self.rule.lane,
+                floor=self._floor,
             )
             self._settled(results, brought.settled)
         except DatabaseUnavailable as error:
@@ -166,29 +169,42 @@ class Ledger:
             self._connection.close()
             self._connection = None
 
+    def look_again(self) -> None:
+        """Somebody says that the rule has changed: the next exchange looks at it."""
+        self._ruled_at = -_RULE_EVERY_SECONDS
+
     def _size(self) -> int:
+        if self.rule.paused is not None:
+            self.dry, self.contended = True, False
+            return 0
         return claim_size(
             idle=self._slots.idle,
             buffered=self._slots.buffered,
-            concurrency=self._options.concurrency,
+            concurrency=self._slots.count,
             batch_size=self._options.batch_size,
             mean_seconds=self._mean_seconds,
         )
 
     def _look_at_rule(self, now: float) -> None:
-        """A flip of `drain.parallel`, or a canary, takes effect here within two seconds."""
+        """A flip of a flag, a canary, a pause or another capacity takes effect here within two seconds."""
         if now - self._ruled_at < _RULE_EVERY_SECONDS:
             return
         with self._database.begin() as tx:
-            self._rule = flags.lane_rule(tx)
+            self.rule = drain_rule.look(tx, self.claimant, self._limits)
+        self._slots.resize(self.rule.workers or self._options.concurrency)
         self._ruled_at = now
+        self._floor = store.LOWEST
 
     def _claimed(self, brought: store.Exchange, size: int) -> None:
         self._slots.add(brought.claims)
         self._counts["claimed"] += len(brought.claims)
-        self.dry = len(brought.claims) < size
+        self.dry = len(brought.claims) + brought.parked < size
         passed_over = not brought.claims and brought.lanes_seen == 0
-        self.contended = passed_over and brought.lanes_open
+        again, self.contended = self.contended, passed_over and brought.lanes_open
+        if not again:  # a claim that is tried again because of a conflict is still the same claim
+            self._counts["claims"] += 1
+            self._counts["claim_conflicts"] += self.contended
+        self._floor = store.LOWEST if self.dry else brought.floor
         self._capped = self.dry and brought.lanes_ready and not self.contended  # the end of a job may make room
         crowded = not brought.claims and brought.lanes_seen > 0
         now = time.monotonic()

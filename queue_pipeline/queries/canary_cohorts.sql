@@ -20,7 +20,7 @@ WITH place AS NOT MATERIALIZED (
            OR j.workspace = ANY (CAST(:canary_allow AS text[])) AS is_in
     FROM queue_pipeline.job j LEFT JOIN queue_pipeline.workspace_lane l USING (workspace) WHERE j.state = 'PENDING'
 ), not_promoted AS (
-    SELECT workspace, first_due_at FROM queue_pipeline.job WHERE state = 'SCHEDULED' AND run_at <= now() ORDER BY run_at LIMIT 50000
+    SELECT workspace, first_due_at FROM queue_pipeline.job WHERE state = 'SCHEDULED' AND NOT parked AND run_at <= now() ORDER BY run_at LIMIT 50000
 ), waiting AS MATERIALIZED (
     SELECT cohort, extract(epoch FROM now() - first_due_at)::float8 AS age FROM (
         (SELECT 'canary' AS cohort, first_due_at FROM due WHERE is_in ORDER BY first_due_at LIMIT 50000)

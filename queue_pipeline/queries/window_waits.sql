@@ -29,7 +29,7 @@ WITH place AS NOT MATERIALIZED (
 ), due AS (
     SELECT job_id, workspace, run_at AS due_at FROM queue_pipeline.job WHERE state = 'PENDING' AND run_at <= CAST(:until AS timestamptz)
     UNION ALL
-    SELECT job_id, workspace, run_at FROM queue_pipeline.job WHERE state = 'SCHEDULED' AND run_at <= CAST(:until AS timestamptz)
+    SELECT job_id, workspace, run_at FROM queue_pipeline.job WHERE state = 'SCHEDULED' AND NOT parked AND run_at <= CAST(:until AS timestamptz)
     UNION ALL
     SELECT job_id, workspace, run_at FROM queue_pipeline.job
     WHERE state = 'RUNNING' AND claimed_at > CAST(:until AS timestamptz) AND run_at <= CAST(:until AS timestamptz)

@@ -16,6 +16,8 @@ from queue_pipeline.store.session import Direct, outages_translated
 
 #: No cap beside the lane's quota: the largest integer.
 NO_CAP = 2_147_483_647
+#: Below every virtual time.
+LOWEST = -(2**63)
 
 #: Recovery takes this row FOR UPDATE first, so a claim and the recovery of its run never interleave.
 HOLD_FUNCTION_RUN_SQL = """
@@ -24,60 +26,90 @@ WHERE function_run_id = %(function_run_id)s AND fence = %(run_fence)s AND state 
 FOR KEY SHARE
 """
 
-#: How many jobs of a lane may run at once, beside its quota: the rule for the canary's workspaces, or for all others.
+#: How many jobs of a lane may run at once: its quota, or less by the rule for the canary's workspaces or for all others.
 _CAP = """least(l.quota, CASE WHEN l.canary_bucket < %(canary_below)s::int OR l.workspace = ANY (%(canary_allow)s::text[])
     THEN %(at_once_in_canary)s::int ELSE %(at_once)s::int END)"""
 
+#: The order of a lane's jobs: a step of priority is worth half a minute of waiting. The index holds this very expression.
+RANK = "(j.run_at - '2000-01-01 00:00:00+00'::timestamptz) + j.priority::float8 * '30 seconds'::interval"
+
+#: Each claim leaves an old version of the lanes that it served behind, at their old virtual times. While some long
+#: transaction keeps them from being removed, a claim that began at the lowest virtual time would read them all: it
+#: begins at `floor`, below which no lane was ready before. One may be woken there all the same; a claim now and then
+#: begins at the bottom, and finds it.
+#:
 #: Lanes with room, lowest virtual time first; of each its next jobs; the whole ordered by virtual finish time.
-#: A lane at its cap is passed over. In-flight jobs are counted from RUNNING rows, never from a counter.
+#: A lane at its cap is passed over. In-flight jobs are counted from RUNNING rows, never from a counter: roughly where
+#: lanes are chosen, and once more by a function with a snapshot of its own when they are locked, which makes the quota
+#: exact: the jobs that another claim took in between are still candidates, and fall away when they are locked. All claimed jobs together are counted without a lock, so that claims at the same instant may exceed the
+#: global cap by what they take. Jobs of a paused kind are parked instead of claimed.
 CLAIM_SQL = f"""
 WITH living AS MATERIALIZED (
     SELECT 1 FROM function_run
     WHERE function_run_id = %(function_run_id)s AND fence = %(run_fence)s AND state = 'RUNNING' AND stop_requested_at IS NULL
+), crowd AS MATERIALIZED (
+    SELECT CASE WHEN %(in_flight_max)s::int = {NO_CAP} THEN %(size)s::bigint ELSE %(in_flight_max)s::int - (
+        SELECT count(*) FROM (SELECT FROM job r WHERE r.state = 'RUNNING' LIMIT %(in_flight_max)s::int) r) END AS room
 ), lanes AS MATERIALIZED (
-    SELECT l.workspace, l.vtime, l.weight, {_CAP} - flight.jobs AS room
+    SELECT l.workspace, l.vtime, l.weight, {_CAP} AS cap, flight.jobs AS seen
     FROM workspace_lane l
     CROSS JOIN LATERAL (SELECT count(*) AS jobs FROM job r WHERE r.workspace = l.workspace AND r.state = 'RUNNING') flight
-    WHERE l.shard = %(shard)s AND l.ready AND {_CAP} > flight.jobs AND EXISTS (SELECT FROM living)
+    WHERE l.shard = %(shard)s AND l.ready AND l.vtime >= %(floor)s::bigint AND {_CAP} > flight.jobs
+      AND EXISTS (SELECT FROM living)
+      AND (SELECT room FROM crowd) > 0
     ORDER BY l.vtime, l.workspace
     LIMIT %(size)s
     FOR UPDATE OF l SKIP LOCKED
 ), candidates AS (
-    SELECT l.vtime + c.place * (1000000 / l.weight) AS finish, l.workspace, c.place, c.job_id
-    FROM lanes l CROSS JOIN LATERAL (
-        SELECT j.job_id, row_number() OVER (ORDER BY j.priority, j.run_at, j.job_id) AS place
+    SELECT l.vtime + c.place * (1000000 / l.weight) AS finish, l.workspace, c.place, c.job_id, l.cap - flight.jobs AS room
+    FROM lanes l
+    JOIN jobs_in_flight(ARRAY(SELECT workspace FROM lanes)) flight USING (workspace)
+    CROSS JOIN LATERAL (
+        SELECT j.job_id, row_number() OVER (ORDER BY {RANK}, j.job_id) AS place
         FROM job j
         WHERE j.workspace = l.workspace AND j.state = 'PENDING'
-        ORDER BY j.priority, j.run_at, j.job_id
-        LIMIT least(l.room, %(size)s)
+        ORDER BY {RANK}, j.job_id
+        LIMIT greatest(0, least(l.cap - least(l.seen, flight.jobs), %(size)s))
     ) c
 ), picked AS (
-    SELECT job_id FROM candidates ORDER BY finish, workspace, place LIMIT %(size)s
+    SELECT job_id, workspace, place, room FROM candidates ORDER BY finish, workspace, place LIMIT least(%(size)s, (SELECT room FROM crowd))
 ), locked AS MATERIALIZED (
-    SELECT j.job_id FROM job j
+    SELECT j.job_id, j.kind = ANY (%(paused_kinds)s::text[]) AS is_paused FROM job j
     WHERE j.job_id = ANY (ARRAY(SELECT job_id FROM picked)) AND j.state = 'PENDING'
     ORDER BY j.job_id
     FOR UPDATE SKIP LOCKED
+), allowed AS MATERIALIZED (
+    SELECT job_id, is_paused FROM (
+        SELECT k.job_id, k.is_paused, p.room, row_number() OVER (PARTITION BY p.workspace ORDER BY p.place) AS nth
+        FROM locked k JOIN picked p USING (job_id)
+    ) k WHERE nth <= room
 ), claimed AS (
     UPDATE job j
     SET state = 'RUNNING', attempt = j.attempt + 1, fence = nextval('fence_seq'), function_run_id = %(function_run_id)s,
         claimed_at = now(), deadline_at = now() + make_interval(secs => j.deadline_seconds)
-    WHERE j.job_id = ANY (ARRAY(SELECT job_id FROM locked))
+    WHERE j.job_id = ANY (ARRAY(SELECT job_id FROM allowed WHERE NOT is_paused))
     RETURNING j.job_id, j.fence, j.kind, j.workspace, j.payload::text, j.attempt, j.max_attempts, j.deadline_seconds,
               j.claimed_at, j.deadline_at, j.run_at, j.first_due_at, j.priority
+), parked AS (
+    UPDATE job j SET state = 'SCHEDULED', parked = true
+    WHERE j.job_id = ANY (ARRAY(SELECT job_id FROM allowed WHERE is_paused))
+    RETURNING 1
 ), served AS (
-    UPDATE workspace_lane l SET vtime = l.vtime + s.jobs * (1000000 / l.weight)
+    UPDATE workspace_lane l SET vtime = l.vtime + s.jobs * (1000000 / l.weight), served_at = clock_timestamp()
     FROM (SELECT workspace, count(*) AS jobs FROM claimed GROUP BY workspace) s
     WHERE l.workspace = s.workspace
 )
 SELECT seen.lanes,
        seen.lanes > 0 OR EXISTS (SELECT FROM workspace_lane l WHERE l.shard = %(shard)s AND l.ready AND l.quota > 0),
-       seen.lanes > 0 OR EXISTS (SELECT FROM workspace_lane l WHERE l.shard = %(shard)s AND l.ready AND {_CAP} > (
-           SELECT count(*) FROM job r WHERE r.workspace = l.workspace AND r.state = 'RUNNING')),
+       seen.lanes > 0 OR (SELECT room FROM crowd) > 0 AND EXISTS (
+           SELECT FROM workspace_lane l WHERE l.shard = %(shard)s AND l.ready AND {_CAP} > (
+               SELECT count(*) FROM job r WHERE r.workspace = l.workspace AND r.state = 'RUNNING')),
+       (SELECT count(*) FROM parked),
+       (SELECT min(l.vtime) FROM workspace_lane l WHERE l.shard = %(shard)s AND l.ready AND l.vtime >= %(floor)s::bigint),
        c.job_id, c.fence, c.kind, c.workspace, c.payload, c.attempt, c.max_attempts, c.deadline_seconds,
        c.claimed_at, c.deadline_at, c.run_at, c.first_due_at
 FROM (SELECT count(*) AS lanes FROM lanes) seen LEFT JOIN claimed c ON true
-ORDER BY c.priority, c.run_at, c.job_id
+ORDER BY {RANK.replace("j.", "c.")}, c.job_id
 """
 
 #: Ends attempts: moves each job on and appends its attempt, only where job, fence and RUNNING still agree.
@@ -177,15 +209,19 @@ class Claimant:
 
 @dataclass(frozen=True)
 class LaneRule:
-    """How many jobs of one workspace may run at once, in the canary and elsewhere, beside the lane's own quota.
+    """What claims obey beside the lanes' own quotas.
 
-    A workspace is in the canary when its bucket is below `canary_below`, or when it is listed.
+    `at_once` bounds the running jobs of one workspace, in the canary and elsewhere; a workspace is in the canary when
+    its bucket is below `canary_below`, or when it is listed. `in_flight_max` bounds all claimed jobs together. Jobs of
+    `paused_kinds` are parked.
     """
 
     at_once: int = NO_CAP
     at_once_in_canary: int = NO_CAP
     canary_below: int = 0
     canary_allow: Sequence[str] = ()
+    in_flight_max: int = NO_CAP
+    paused_kinds: Sequence[str] = ()
 
     def parameters(self) -> dict[str, Any]:
         """As the claim takes them."""
@@ -194,6 +230,8 @@ class LaneRule:
             "at_once_in_canary": self.at_once_in_canary,
             "canary_below": self.canary_below,
             "canary_allow": list(self.canary_allow),
+            "in_flight_max": self.in_flight_max,
+            "paused_kinds": list(self.paused_kinds),
         }
 
 
@@ -203,6 +241,7 @@ class Exchange:
 
     `lanes_seen` is how many lanes the claim could lock, `lanes_ready` whether any lane of the shard is ready at all,
     and `lanes_open` whether one of those has room: open ones that were not seen are held by another drain just now.
+    `parked` jobs were met whose kind is paused. No ready lane that was looked at has a virtual time below `floor`.
     """
 
     living: bool = True
@@ -211,6 +250,8 @@ class Exchange:
     lanes_seen: int = 0
     lanes_ready: bool = False
     lanes_open: bool = False
+    parked: int = 0
+    floor: int = LOWEST
 
 
 #: Nothing but the lanes' own quotas.
@@ -221,11 +262,13 @@ def prepare(connection: Direct) -> None:
     """Plan each statement once on this connection: planning a claim takes longer than making it.
 
     The plan may be made while the queue is empty and must still be right when 100,000 jobs arrive at once: reading
-    a whole table is ruled out (a claim then took 600 ms instead of 2).
+    a whole table is ruled out (a claim then took 600 ms instead of 2), and so is collecting what an index holds before
+    looking at it in order: of a thousand ready lanes twenty are wanted.
     """
     with outages_translated():
         connection.execute("SET plan_cache_mode = force_generic_plan")
         connection.execute("SET enable_seqscan = off")
+        connection.execute("SET enable_bitmapscan = off")
 
 
 def exchange(
@@ -238,11 +281,13 @@ def exchange(
     promote_limit: int,
     shards: int,
     rule: LaneRule = NO_RULE,
+    floor: int = LOWEST,
 ) -> Exchange:
     """In one transaction and one round trip: make lanes ready, end attempts, claim up to `size` jobs.
 
-    `wake_limit` and `promote_limit` of 0 skip those steps; `rule` caps the lanes. Raises DatabaseUnavailable; the caller then does
-    not know whether the transaction was committed.
+    `wake_limit` and `promote_limit` of 0 skip those steps; `rule` caps the lanes, and lanes below the virtual time
+    `floor` are not looked at. Raises DatabaseUnavailable; the caller then does not know whether the transaction was
+    committed.
     """
     who = {"function_run_id": claimant.function_run_id, "run_fence": claimant.fence, "shard": claimant.shard}
     with outages_translated():
@@ -253,7 +298,8 @@ def exchange(
             if wake_limit:
                 connection.execute(wake_lanes_sql(), {"limit": wake_limit, "shard": claimant.shard, "shards": shards})
             ended = [connection.execute(sql, values) for sql, values in _settlements(results)]
-            claimed = connection.execute(CLAIM_SQL, {**who, **rule.parameters(), "size": size}) if size else None
+            values = {**who, **rule.parameters(), "size": size, "floor": floor}
+            claimed = connection.execute(CLAIM_SQL, values) if size else None
         brought = Exchange(living=held.fetchone() is not None)
         for cursor in ended:
             brought.settled.update({(job_id, fence): state for job_id, fence, state in cursor.fetchall()})
@@ -331,6 +377,7 @@ def _columns(results: Sequence[AttemptResult]) -> dict[str, Any]:
 
 def _read_claims(cursor: psycopg.Cursor[Any], brought: Exchange) -> None:
     for row in cursor.fetchall():
-        brought.lanes_seen, brought.lanes_ready, brought.lanes_open = row[0], row[1], row[2]
-        if row[3] is not None:
-            brought.claims.append(Claim(*row[3:]))
+        brought.lanes_seen, brought.lanes_ready, brought.lanes_open, brought.parked = row[:4]
+        brought.floor = LOWEST if row[4] is None else row[4]
+        if row[5] is not None:
+            brought.claims.append(Claim(*row[5:]))

@@ -17,12 +17,14 @@ ON CONFLICT DO NOTHING
 RETURNING window_id
 """
 
-#: Due work is a pending job in a ready lane that may be served.
+#: Due work is a pending job in a ready lane that may be served, and nothing of a paused shard is.
 SHARD_FACTS_SQL = """
 SELECT s.shard,
-       EXISTS (SELECT FROM workspace_lane l
-               WHERE l.shard = s.shard AND l.ready AND l.quota > 0
-                 AND EXISTS (SELECT FROM job j WHERE j.workspace = l.workspace AND j.state = 'PENDING')) AS due,
+       NOT EXISTS (SELECT FROM pause p WHERE p.ended_at IS NULL
+                   AND (p.scope = 'everything' OR p.scope = 'shard' AND p.name = s.shard))
+       AND EXISTS (SELECT FROM workspace_lane l
+                   WHERE l.shard = s.shard AND l.ready AND l.quota > 0
+                     AND EXISTS (SELECT FROM job j WHERE j.workspace = l.workspace AND j.state = 'PENDING')) AS due,
        r.function_run_id, r.heartbeat_age_seconds, r.living,
        w.dispatch_key AS open_key, w.age_seconds AS open_age_seconds
 FROM unnest(CAST(:shards AS text[])) AS s(shard)

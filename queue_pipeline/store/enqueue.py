@@ -59,7 +59,7 @@ WITH replaced AS (
     SET payload = %(payload)s::jsonb, priority = %(priority)s,
         run_at = greatest(%(run_at)s::timestamptz, statement_timestamp()),
         first_due_at = greatest(%(run_at)s::timestamptz, statement_timestamp()),
-        state = CASE WHEN %(run_at)s::timestamptz > statement_timestamp() THEN 'SCHEDULED' ELSE 'PENDING' END
+        state = CASE WHEN %(run_at)s::timestamptz > statement_timestamp() THEN 'SCHEDULED' ELSE 'PENDING' END, parked = false
     WHERE job_id = %(job_id)s AND state IN ('PENDING', 'SCHEDULED')
     RETURNING workspace, state
 ), woken AS (

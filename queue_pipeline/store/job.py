@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from queue_pipeline.store.session import Tx
 
 CANCEL_WAITING_SQL = """
-UPDATE job SET state = 'CANCELLED', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), last_error = :why,
+UPDATE job SET state = 'CANCELLED', parked = false, finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), last_error = :why,
        dedupe_held = dedupe_held AND (dedupe_until > clock_timestamp()) IS TRUE
 WHERE job_id = :job_id AND state IN ('SCHEDULED', 'PENDING')
 RETURNING job_id

@@ -8,6 +8,7 @@ from typing import Any
 
 from queue_pipeline.store.session import Direct, outages_translated
 
+#: The virtual time at which lanes join is asked once for each shard: it is found by an index that old versions of lanes may fill.
 #: A drain serves the wake-ups of its own shard only: while it held those of another, that shard's drain would look in vain.
 WAKE_LANES_SQL = """
 WITH taken AS (
@@ -18,18 +19,21 @@ WITH taken AS (
         ORDER BY w.wake_id LIMIT %(limit)s
         FOR UPDATE OF w SKIP LOCKED))
     RETURNING workspace
-), woken AS (
-    SELECT workspace, shard_of_workspace(workspace, %(shards)s) AS shard FROM (SELECT DISTINCT workspace FROM taken) t
+), woken AS MATERIALIZED (
+    SELECT t.workspace, coalesce(l.shard, shard_of_workspace(t.workspace, %(shards)s)) AS shard
+    FROM (SELECT DISTINCT workspace FROM taken) t LEFT JOIN workspace_lane l USING (workspace)
+), times AS MATERIALIZED (
+    SELECT shard, lane_virtual_time(shard) AS vtime FROM (SELECT DISTINCT shard FROM woken) s
 )
-INSERT INTO workspace_lane AS l (workspace, shard, ready, vtime)
-SELECT workspace, shard, true, lane_virtual_time(shard) FROM woken ORDER BY workspace
-ON CONFLICT (workspace) DO UPDATE SET ready = true, vtime = greatest(l.vtime, lane_virtual_time(l.shard))
-WHERE NOT l.ready
+INSERT INTO workspace_lane AS l (workspace, shard, ready, ready_at, vtime)
+SELECT workspace, shard, true, clock_timestamp(), vtime FROM woken JOIN times USING (shard) ORDER BY workspace
+ON CONFLICT (workspace) DO UPDATE SET ready = true, ready_at = excluded.ready_at, vtime = greatest(l.vtime, excluded.vtime)
+WHERE NOT l.ready AND NOT l.paused
 """
 
 PROMOTE_SQL = """
 WITH due AS (
-    SELECT job_id FROM job WHERE state = 'SCHEDULED' AND run_at <= now()
+    SELECT job_id FROM job WHERE state = 'SCHEDULED' AND NOT parked AND run_at <= now()
     ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), promoted AS (
     UPDATE job j SET state = 'PENDING'

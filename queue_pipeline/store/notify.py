@@ -14,7 +14,7 @@ def listen(connection: Direct) -> None:
 
 
 def wait_for_notifications(connection: Direct, seconds: float) -> Iterator[str]:
-    """Payloads ("due", "stop", "cancel") that arrive within `seconds`, each as soon as it arrives."""
+    """Payloads ("due", "stop", "cancel", "rule") that arrive within `seconds`, each as soon as it arrives."""
     with outages_translated():
         for notification in connection.notifies(timeout=seconds):
             yield notification.payload

@@ -177,10 +177,24 @@ class Bystander:
         """Claim jobs and do nothing with them."""
         return self.exchange(size=size).claims
 
-    def exchange(self, results: Sequence[Any] = (), size: int = 0) -> claims.Exchange:
+    def exchange(
+        self,
+        results: Sequence[Any] = (),
+        size: int = 0,
+        rule: claims.LaneRule = claims.NO_RULE,
+        floor: int = claims.LOWEST,
+    ) -> claims.Exchange:
         """One transaction of a drain."""
         return claims.exchange(
-            self.direct, self.claimant, results=results, size=size, wake_limit=1000, promote_limit=1000, shards=1
+            self.direct,
+            self.claimant,
+            results=results,
+            size=size,
+            wake_limit=1000,
+            promote_limit=1000,
+            shards=1,
+            rule=rule,
+            floor=floor,
         )
 
     def beat(self) -> function_run.HeartbeatAnswer:

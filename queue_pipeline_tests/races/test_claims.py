@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from queue_pipeline.domain.dispatch_window import WindowSource
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine.dispatch import open_due_windows, open_relief_window, open_successor
@@ -21,13 +23,14 @@ def test_a_second_claimer_passes_over_the_lane_that_the_first_is_serving(
         "run_fence": drain.begun.fence,
         "shard": SHARD,
         "size": 1,
+        "floor": claims.LOWEST,
     } | claims.NO_RULE.parameters()
     with drain.direct.transaction():
         (first,) = drain.direct.execute(claims.CLAIM_SQL, who).fetchall()
         waiting = pool.submit(other.claim, 4)
         second = waiting.result(10)  # it does not wait
     assert len(second) == 4
-    assert {claim.workspace for claim in second} == {"globex"} - {first[5]}  # lanes in the order acme, globex
+    assert {claim.workspace for claim in second} == {"acme", "globex"} - {first[8]}
     other.close()
 
 
@@ -110,3 +113,36 @@ def test_relief_is_bounded(kitchen: Kitchen, drain: Bystander, pool: ThreadPoolE
     kitchen.rows("UPDATE dispatch_window SET state = 'MISSED', closed_at = now() WHERE state = 'OPEN'")
     assert "the most allowed" in open_relief_window(kitchen.db, SHARD).why
     relief.close()
+
+
+#: The claim as it is, with a gate behind its snapshot: whatever it looks at later, it looked at the queue before.
+GATED_CLAIM_SQL = claims.CLAIM_SQL.replace(
+    "SELECT 1 FROM function_run\n",
+    "SELECT 1 FROM function_run CROSS JOIN (SELECT pg_advisory_xact_lock(77, 77)) gate\n",
+)
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_claim_that_looked_before_another_was_committed_still_keeps_the_quota(
+    kitchen: Kitchen, drain: Bystander, pool: ThreadPoolExecutor, urgent: bool
+) -> None:
+    kitchen.put("work", 10, workspace="globex")
+    drain.exchange()
+    kitchen.rows("UPDATE workspace_lane SET quota = 3")
+    other = Bystander(kitchen.db)
+    who = {**claims.NO_RULE.parameters(), "function_run_id": other.run_id, "run_fence": other.begun.fence}
+    assert GATED_CLAIM_SQL != claims.CLAIM_SQL
+    with kitchen.db.begin() as gate:
+        gate.exec_driver_sql("SELECT pg_advisory_xact_lock(77, 77)")
+        waiting = pool.submit(
+            other.direct.execute, GATED_CLAIM_SQL, {**who, "shard": SHARD, "size": 20, "floor": claims.LOWEST}
+        )
+        until_somebody_waits(kitchen.db, waiting)
+        if urgent:  # not among the jobs that the claim with the older snapshot looks at
+            kitchen.put("work", 2, priority=-50)
+            kitchen.put("work", 2, workspace="globex", priority=-50)
+        assert len(drain.claim(4)) == 4
+    waiting.result(10)
+    running = kitchen.rows("SELECT workspace, count(*) FROM job WHERE state = 'RUNNING' GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in running] == [("acme", 3), ("globex", 3)]
+    other.close()

@@ -68,6 +68,7 @@ def test_a_recovery_that_comes_during_a_claim_waits_and_takes_that_claim_too(
             "run_fence": drain.begun.fence,
             "shard": "shard-00",
             "size": 5,
+            "floor": claims.LOWEST,
         } | claims.NO_RULE.parameters()
         drain.direct.execute(claims.HOLD_FUNCTION_RUN_SQL, who)
         waiting = pool.submit(sweep, kitchen.db, by="test", limits=LIMITS)

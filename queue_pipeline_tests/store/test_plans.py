@@ -3,6 +3,7 @@
 20,000 finished, 5,000 pending, 500 scheduled and 40 running jobs of 200 workspaces; generic and custom plans.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,18 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from queue_pipeline.store import claim, dispatch_window, enqueue, function_run, handler_state, job, lane, recovery
+from queue_pipeline.store import (
+    claim,
+    dispatch_window,
+    enqueue,
+    function_run,
+    handler_state,
+    job,
+    lane,
+    pause,
+    recovery,
+    starvation,
+)  # fmt: skip
 from queue_pipeline.store.session import SCHEMA, Direct
 from queue_pipeline_tests.store import rows
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
@@ -45,6 +57,11 @@ SELECT 'demo', 'w' || n, 'RUNNING', now(), now(), '{}', 1, 100000 + n, 3001 + n 
 INSERT INTO job_attempt (job_id, attempt, fence, function_run_id, due_at, claimed_at, finished_at, outcome)
 SELECT n, 1, n, 1, now(), now(), now(), 'SUCCEEDED' FROM generate_series(1, 20000) n;
 INSERT INTO lane_wake (workspace) SELECT 'w' || n FROM generate_series(1, 50) n;
+INSERT INTO job (kind, workspace, state, run_at, first_due_at, payload, parked)
+SELECT CASE WHEN n % 2 = 0 THEN 'demo' ELSE 'other' END, 'w' || (n % 10), 'SCHEDULED', now(), now(), '{}', true FROM generate_series(1, 500) n;
+INSERT INTO pause (scope, name, who, why) VALUES ('workspace', 'w1', 'ada', 'why'), ('kind', 'other', 'ada', 'why');
+INSERT INTO pause (scope, name, who, why, ended_at, ended_by, end_reason)
+SELECT scope, name, 'ada', 'why', now(), 'ada', 'why' FROM (VALUES ('workspace', 'w2'), ('kind', 'demo')) p(scope, name);
 """
 
 RUN = {"function_run_id": 3001, "run_fence": 3001}
@@ -55,10 +72,16 @@ ENDED: dict[str, Any] = {
 }  # fmt: skip
 GIVEN: dict[str, Any] = {"function_run_id": 3001, "signal": "dead", "reason": "gone", "job_id": None, "job_fence": None}
 
+
+def _positional(text: str) -> str:
+    """A statement with SQLAlchemy's parameters as the driver wants them."""
+    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
+
+
 #: statement: (text, values, the indexes that answer its question)
 STATEMENTS: dict[str, tuple[str, Mapping[str, Any], set[str]]] = {
     "claim": (
-        claim.CLAIM_SQL, {**RUN, **claim.NO_RULE.parameters(), "shard": "shard-00", "size": 20},
+        claim.CLAIM_SQL, {**RUN, **claim.NO_RULE.parameters(), "shard": "shard-00", "size": 20, "floor": claim.LOWEST},
         {"lane_next_to_serve", "job_running_in_lane", "job_next_in_lane", "job_pkey"},
     ),
     "settle": (claim.SETTLE_SQL, ENDED, {"job_pkey"}),
@@ -69,10 +92,13 @@ STATEMENTS: dict[str, tuple[str, Mapping[str, Any], set[str]]] = {
     "wake lanes": (lane.WAKE_LANES_SQL, {"limit": 100, "shard": "shard-00", "shards": 4}, {"lane_wake_pkey"}),
     "dry lanes": (lane.LOCK_DRY_LANES_SQL, {"shard": "shard-00", "limit": 100}, {"lane_next_to_serve", "job_next_in_lane"}),
     "rest lanes": (lane.REST_LANES_SQL, {"workspaces": ["w1", "w2"]}, {"job_next_in_lane"}),
+    "park": (_positional(pause.PARK_SQL), {"limit": 100}, {"job_next_in_lane"}),
+    "unpark": (_positional(pause.UNPARK_SQL), {"limit": 100}, {"job_parked_in_lane", "job_parked_of_kind"}),
+    "starved workspaces": (starvation.STARVED_SQL, {"longer_than": 120.0}, {"job_next_in_lane", "job_running_in_lane"}),
     "living runs": (function_run.LIVING_SQL, {}, {"function_run_living"}),
     "heartbeat": (
         function_run.HEARTBEAT_SQL,
-        {**dict.fromkeys(function_run.COUNTERS, 1), "lease_seconds": 30.0, "progressed": True, "function_run_id": 3001, "fence": 1},
+        {**dict.fromkeys((*function_run.COUNTERS, *function_run.MEASURES), 1), "lease_seconds": 30.0, "progressed": True, "function_run_id": 3001, "fence": 1},
         set(),  # by its id or by its fence, both unique
     ),
     "shard facts": (
