@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """The default of flag `recovery.mode`."""
     rollback_mode: Literal["off", "observe", "enforce"] = "enforce"
     """The default of flag `rollback.mode`."""
+    capacity_mode: Literal["off", "observe", "enforce"] = "observe"
+    """The default of flag `capacity.mode`."""
 
     webhook_secret_generic: SecretStr | None = None
     webhook_secret_gohighlevel: SecretStr | None = None
@@ -115,9 +117,15 @@ class Settings(BaseSettings):
 
     batch_size: int = Field(default=20, ge=1, le=1000)
     concurrency: int = Field(default=4, ge=1, le=64)
+    workers_max: int | None = Field(default=None, ge=1, le=4096)
+    """The most handlers at once that capacity control may ask for; None means 64, or as many as configured."""
+    provider_rate_max: float | None = Field(default=None, gt=0)
+    """Jobs per second that the providers behind the handlers bear; capacity control stays below. None: not known."""
     drain_budget_seconds: int = Field(default=300, ge=1, le=840)
     """Below the 15-minute stale cutoff, so that a drain hands over before anyone calls it stale."""
     linger_seconds: int = Field(default=20, ge=0, le=840)
+    keep_jobs_days: int = Field(default=30, ge=1, le=36_500)
+    """Finished jobs are deleted by the daily job `retention` after so many days; see domain.retention for the rest."""
 
     @field_validator("database_url", "dagster_database_url")
     @classmethod
@@ -187,6 +195,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}SEND_PROVIDER=http needs {PREFIX}SEND_HTTP_URL, its messages endpoint")
         if self.send_provider == "smtp" and (self.smtp_url is None or self.mail_from is None):
             raise ValueError(f"{PREFIX}SEND_PROVIDER=smtp needs {PREFIX}SMTP_URL and {PREFIX}MAIL_FROM")
+        if self.workers_max is not None and self.workers_max < self.shards:
+            raise ValueError(
+                f"{PREFIX}WORKERS_MAX={self.workers_max} is less than one handler for each of {self.shards} shards; "
+                f"raise it, or lower {PREFIX}SHARDS"
+            )
         if self.linger_seconds > self.drain_budget_seconds:
             raise ValueError(
                 f"{PREFIX}LINGER_SECONDS={self.linger_seconds} is longer than {PREFIX}DRAIN_BUDGET_SECONDS="

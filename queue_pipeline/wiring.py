@@ -6,9 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from queue_pipeline.domain.capacity import CapacityPolicy
 from queue_pipeline.domain.errors import DatabaseUnavailable, Misconfigured
 from queue_pipeline.domain.evidence_packet import EvidencePacket
 from queue_pipeline.domain.flag import (
+    CAPACITY_MODE,
     DRAFTS_AUTO_SEND,
     DRAIN_PARALLEL,
     RECOVERY_MODE,
@@ -19,6 +21,7 @@ from queue_pipeline.domain.flag import (
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.engine import inbound
 from queue_pipeline.engine.alert import Alerting
+from queue_pipeline.engine.capacity import policy_of
 from queue_pipeline.engine.evidence_facts import Installation
 from queue_pipeline.engine.evidence_packet import gather, keep
 from queue_pipeline.engine.flags import set_defaults
@@ -206,6 +209,7 @@ def bind_sending(settings: Settings) -> None:
             DRAIN_PARALLEL: spelled(settings.drain_parallel),
             RECOVERY_MODE: settings.recovery_mode,
             ROLLBACK_MODE: settings.rollback_mode,
+            CAPACITY_MODE: settings.capacity_mode,
         }
     )
     if settings.send_http_url is not None:
@@ -243,6 +247,16 @@ def first_start(settings: Settings) -> int:
         database.dispose()
 
 
+def capacity_policy(settings: Settings) -> CapacityPolicy:
+    """The knobs of capacity control for this installation."""
+    return policy_of(
+        shards=settings.shards,
+        concurrency=settings.concurrency,
+        workers_max=settings.workers_max,
+        provider_rate_max=settings.provider_rate_max,
+    )
+
+
 def teller(settings: Settings, database: Database) -> Teller:
     """Alerts and notifications of this installation, to Slack where it is configured, else to the console."""
     sink, console = _sink(settings), ConsoleSink()
@@ -253,7 +267,7 @@ def teller(settings: Settings, database: Database) -> Teller:
         mention=settings.alert_mention,
         runbook_url=settings.runbook_url,
     )
-    return Teller(database, alerting, sink, shard_names(settings.shards))
+    return Teller(database, alerting, sink, shard_names(settings.shards), capacity=capacity_policy(settings))
 
 
 def where_alerts_go(settings: Settings) -> str:

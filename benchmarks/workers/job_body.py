@@ -37,6 +37,8 @@ def body(kind, job):
     """The job, in a thread."""
     if kind == "noop":
         _count()
+    elif kind == "five_ms":
+        time.sleep(0.005)
     elif kind == "latency":
         os.write(_out, b"l %d %.6f\n" % (job, time.time()))
     elif kind == "two_seconds":

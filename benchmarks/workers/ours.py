@@ -19,7 +19,7 @@ def _register(kind):
         body(kind, payload["job"])
 
 
-for each in ("noop", "latency", "two_seconds"):
+for each in ("noop", "latency", "two_seconds", "five_ms"):
     _register(each)
 
 
@@ -32,6 +32,56 @@ def load(url, count, kind, workspaces="1"):
     jobs = [NewJob(f"workspace-{job % int(workspaces)}", {"job": job}) for job in range(int(count))]
     with database.begin() as tx:
         enqueue_many(tx, f"bench.{kind}", jobs)
+    database.dispose()
+
+
+def mountain(url, count):
+    database = Database(url)
+    for start in range(0, int(count), 10_000):
+        with database.begin() as tx:
+            enqueue_many(tx, "bench.noop", [NewJob("mountain", {"job": job}) for job in range(start, start + 10_000)])
+    database.dispose()
+
+
+def one_each(url, prefix, count, rate):
+    """One job of each workspace: all in one transaction, or at a rate."""
+    database = Database(url)
+    jobs = [NewJob(f"{prefix}-{job}", {"job": job}) for job in range(int(count))]
+
+    async def send(job):
+        with database.begin() as tx:
+            enqueue(tx, "bench.noop", workspace=jobs[job].workspace, payload=jobs[job].payload)
+
+    if float(rate):
+        asyncio.run(paced(len(jobs), float(rate), send))
+    else:
+        with database.begin() as tx:
+            enqueue_many(tx, "bench.noop", jobs)
+    database.dispose()
+
+
+def equal(url, workspaces, jobs):
+    database = Database(url)
+    for job in range(int(jobs)):
+        with database.begin() as tx:
+            enqueue_many(tx, "bench.noop", [NewJob(f"equal-{w}", {"job": job}) for w in range(int(workspaces))])
+    database.dispose()
+
+
+def weighted(url, workspaces, jobs, *weights):
+    """So many workspaces of each weight, configured before their first job."""
+    database = Database(url)
+    names = [(f"weight-{weight}-{w}", int(weight)) for weight in weights for w in range(int(workspaces))]
+    with database.begin() as tx:
+        for name, weight in names:
+            tx.exec_driver_sql(
+                "INSERT INTO queue_pipeline.workspace_lane (workspace, shard, weight) VALUES (%s, %s, %s)",
+                (name, SHARD, weight),
+            )
+    for start in range(0, int(jobs), 100):
+        with database.begin() as tx:
+            jobs_now = [NewJob(name, {"job": job}) for name, _ in names for job in range(start, start + 100)]
+            enqueue_many(tx, "bench.noop", jobs_now)
     database.dispose()
 
 
@@ -63,4 +113,15 @@ def enqueue_paced(url, count, rate):
 
 
 if __name__ == "__main__":
-    main({"setup": setup, "load": load, "work": work, "paced": enqueue_paced})
+    main(
+        {
+            "setup": setup,
+            "load": load,
+            "mountain": mountain,
+            "one_each": one_each,
+            "equal": equal,
+            "weighted": weighted,
+            "work": work,
+            "paced": enqueue_paced,
+        }
+    )

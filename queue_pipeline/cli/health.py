@@ -50,6 +50,7 @@ def _show(snapshot: HealthSnapshot) -> None:
     facts = [
         ("pending and due", snapshot.pending_due),
         ("scheduled", snapshot.scheduled),
+        ("parked by a pause", snapshot.parked),
         ("running", snapshot.running),
         ("dead letters", snapshot.dead),
         ("oldest due job", duration(snapshot.oldest_due_age_seconds)),
@@ -61,11 +62,13 @@ def _show(snapshot: HealthSnapshot) -> None:
         ("duplicate sends", snapshot.duplicate_sends),
         ("open incidents", snapshot.open_incidents),
         ("late writes refused, 1 day", snapshot.late_writes_refused),
+        ("oldest snapshot", _seconds(snapshot.horizon_age_seconds)),
+        ("dead rows of one table", snapshot.dead_rows),
         ("last sweep", _ago(swept) or "never"),
     ]
     print_table(("Measured", "Value"), facts, empty="")
-    for finding in snapshot.findings:
-        say(finding)
+    for sentence in (*snapshot.pauses, *snapshot.findings):
+        say(sentence)
     say(f"Verdict: {snapshot.verdict}")
 
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 import dagster as dg
 
 from queue_pipeline.defs.alerts import alert_incidents
+from queue_pipeline.defs.capacity import capacity_decisions
 from queue_pipeline.defs.chart import history_chart
 from queue_pipeline.defs.lead_flow import lead_flow
+from queue_pipeline.defs.quota import quota_decisions
 from queue_pipeline.defs.resources import ROLE_TAG, Cell, QueueResource, table, told_plainly
 from queue_pipeline.defs.sources import sources
 from queue_pipeline.domain.health import HealthSnapshot, is_silent, is_too_old
@@ -55,8 +57,10 @@ def queue_health_snapshot(context: dg.AssetExecutionContext, queue: QueueResourc
 
 health_job = dg.define_asset_job(
     name="measure_health",
-    selection=dg.AssetSelection.assets(queue_health_snapshot, lead_flow, alert_incidents),
-    description="Measure the queue, keep the sample, check the contract, and show the latest leads and incidents.",
+    selection=dg.AssetSelection.assets(
+        queue_health_snapshot, lead_flow, alert_incidents, quota_decisions, capacity_decisions
+    ),
+    description="Measure the queue, keep the sample, check the contract, show the latest leads, incidents and quotas.",
     executor_def=dg.in_process_executor,
     tags={ROLE_TAG: "health", "dagster/max_runtime": "120"},
 )
@@ -122,7 +126,7 @@ def numbers_of(snapshot: HealthSnapshot) -> dict[str, dg.MetadataValue]:
     """The numbers that the UI plots over time."""
     counts = ("pending_due", "scheduled", "running", "dead", "stale_function_runs", "orphaned_windows")
     sends = ("unknown_sends", "needs_human", "duplicate_sends", "late_writes_refused")
-    rest = ("open_incidents", "started_jobs", "finished_jobs")
+    rest = ("open_incidents", "started_jobs", "finished_jobs", "parked", "starved_workspaces")
     seconds = ("oldest_due_age_seconds", "wait_p50_seconds", "wait_p95_seconds", "wait_max_seconds")
     numbers: dict[str, dg.MetadataValue] = {
         name: dg.MetadataValue.int(getattr(snapshot, name)) for name in (*counts, *sends, *rest)
@@ -150,7 +154,7 @@ def summary_of(snapshot: HealthSnapshot) -> str:
         f"The oldest due job has waited {snapshot.oldest_due_age_seconds:.0f} s.{waits} "
         f"Last minute: {snapshot.started_jobs:,} started, {snapshot.finished_jobs:,} finished."
     )
-    return "\n".join([measured, *(f"- {finding}" for finding in snapshot.findings)])
+    return "\n".join([measured, *(f"- {said}" for said in (*snapshot.pauses, *snapshot.findings))])
 
 
 def _shard_rows(snapshot: HealthSnapshot) -> list[Mapping[str, Cell]]:

@@ -52,6 +52,11 @@ rollout_sources = [
     _table("rollback", "Each time a rule said that a canary is to go back, whether that was done or only observed."),
     _table("control_event", "Every flip of a flag: who, why, from what, to what."),
 ]
+quota_sources = [
+    _table("workspace_sample", "Each minute: ages, attempts and duplicates of the workspaces that the rules watch."),
+    _table("quota_decision", "Every decision about a workspace's quota or weight: by whom, why, on which numbers."),
+    _table("quota_escalation", "Higher quotas for a while: who asked, who approved, until when, and how they ended."),
+]
 sources_by_name = {spec.key.path[-1]: spec for spec in sources}
 FUNCTION_RUN = sources_by_name["function_run"].key
 RECOVERY_DECISION = sources_by_name["recovery_decision"].key

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from queue_pipeline.domain.growth import Growth, growth_notes
 from queue_pipeline.domain.incident import AlertRules, Condition, IncidentKind
 from queue_pipeline.domain.limits import Limits
 
@@ -57,12 +58,25 @@ class RollbackFact:
 
 
 @dataclass(frozen=True)
+class PauseFact:
+    """What is paused without an end; `age` in seconds. A workspace is not named, `pause_id` leads to it."""
+
+    pause_id: int
+    scope: str
+    who: str
+    why: str
+    age: float
+
+
+@dataclass(frozen=True)
 class SampleFact:
     """One health sample, as old as it is now; in seconds."""
 
     age: float
     oldest_due_age: float
     duplicate_sends: int
+    starved_workspaces: int = 0
+    longest_unserved: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,8 @@ class AlertFacts:
     needs_human: int = 0
     duplicate_sends: int = 0
     rollbacks: tuple[RollbackFact, ...] = field(default=())
+    pauses: tuple[PauseFact, ...] = ()
+    growth: Growth = field(default_factory=Growth)
 
 
 def conditions(facts: AlertFacts, limits: Limits, rules: AlertRules) -> list[Condition]:
@@ -95,6 +111,9 @@ def conditions(facts: AlertFacts, limits: Limits, rules: AlertRules) -> list[Con
         _unknown_sends(facts, rules),
         _duplicate_sends(facts, rules),
         _watchdog_silent(facts, limits, rules),
+        _starvation(facts, limits, rules),
+        _paused(facts, limits),
+        _vacuum_held(facts, limits),
         *(_rollback(each, facts) for each in facts.rollbacks),
     ]
     return [condition for condition in found if condition is not None]
@@ -217,6 +236,73 @@ def _rollback(rollback: RollbackFact, facts: AlertFacts) -> Condition:
         facts=facts,
         numbers={"rollback_id": rollback.rollback_id, "canary_id": rollback.canary_id},
         material=str(rollback.rollback_id),
+    )
+
+
+def _starvation(facts: AlertFacts, limits: Limits, rules: AlertRules) -> Condition | None:
+    """In the two latest samples, one per minute; without samples the watchdog speaks."""
+    latest = [sample for sample in facts.samples[:2] if sample.age <= rules.sample_silence]
+    if len(latest) < 2 or not all(sample.starved_workspaces for sample in latest):
+        return None
+    count, longest = latest[0].starved_workspaces, latest[0].longest_unserved
+    return _condition(
+        IncidentKind.STARVATION,
+        DEFAULT,
+        f"{_count(count, 'workspace')} with due work not served although others were",
+        shown=[
+            ("Not served for up to", f"{longest:.0f} s"),
+            (
+                "Bound",
+                f"{limits.starvation_waits_max:g} times the median wait, at least {limits.starvation_min_seconds:g} s",
+            ),
+        ],
+        facts=facts,
+        numbers={"workspaces": count, "longest_seconds": round(longest, 1)},
+        material=f"at least {2 ** (count.bit_length() - 1)}",
+    )
+
+
+def _paused(facts: AlertFacts, limits: Limits) -> Condition | None:
+    forgotten = [pause for pause in facts.pauses if pause.age > limits.pause_reminder_seconds]
+    if not forgotten:
+        return None
+    shown = [
+        (
+            f"Pause {each.pause_id}",
+            f"one {each.scope}, for {each.age / 3600:.0f} h, {without_addresses(f'by {each.who}: {each.why}')}",
+        )
+        for each in forgotten[:_SHOWN_MAX]
+    ]
+    return _condition(
+        IncidentKind.PAUSED,
+        DEFAULT,
+        f"{_count(len(forgotten), 'pause')} without an end for more than {limits.pause_reminder_seconds / 3600:g} h",
+        shown=shown,
+        facts=facts,
+        numbers={"pauses": len(forgotten)},
+        material=",".join(str(each.pause_id) for each in forgotten),
+    )
+
+
+def _vacuum_held(facts: AlertFacts, limits: Limits) -> Condition | None:
+    notes = growth_notes(facts.growth, limits)
+    if not notes:
+        return None
+    horizon, worst = facts.growth.horizon, facts.growth.worst
+    numbers = {
+        "horizon_age_seconds": _rounded(horizon.age_seconds) if horizon else None,
+        "horizon_age_transactions": horizon.age_transactions if horizon else 0,
+        "dead_rows": worst.dead if worst else 0,
+        "transaction_age": facts.growth.transaction_age,
+    }
+    return _condition(
+        IncidentKind.VACUUM_HELD,
+        DEFAULT,
+        "vacuum cannot keep up with dead rows",
+        shown=[("Finding", without_addresses(note)) for note in notes],
+        facts=facts,
+        numbers=numbers,
+        material=f"{len(notes)} findings, held by {horizon.who if horizon and horizon.is_old else 'nobody'}",
     )
 
 

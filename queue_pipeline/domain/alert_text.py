@@ -15,6 +15,9 @@ TITLES: Mapping[IncidentKind, str] = {
     IncidentKind.DUPLICATE_SENDS: "Duplicate sends",
     IncidentKind.ROLLBACK: "Automatic rollback",
     IncidentKind.WATCHDOG_SILENT: "Watchdog silent",
+    IncidentKind.STARVATION: "Starvation",
+    IncidentKind.PAUSED: "Forgotten pause",
+    IncidentKind.VACUUM_HELD: "Dead rows pile up",
 }
 
 #: What happens by itself, and what does not.
@@ -41,6 +44,18 @@ NEXT: Mapping[IncidentKind, str] = {
     IncidentKind.WATCHDOG_SILENT: (
         "By itself: nothing, as whoever recovers is what is missing. Run `queue-pipeline recover`, then bring the"
         " Dagster daemon back."
+    ),
+    IncidentKind.STARVATION: (
+        "By itself: nothing more than fair claims, which did not reach these workspaces. `queue-pipeline workspace"
+        " list` names them; look at their quota, weight and shard."
+    ),
+    IncidentKind.PAUSED: (
+        "By itself: nothing; it stays paused until somebody ends it. `queue-pipeline pause list` says by whom and why,"
+        " `queue-pipeline resume` ends it."
+    ),
+    IncidentKind.VACUUM_HELD: (
+        "By itself: nothing, as long as somebody holds an old snapshot; claims become slower meanwhile."
+        " `queue-pipeline health` says who it is."
     ),
 }
 

@@ -10,6 +10,7 @@ DRAFTS_AUTO_SEND = "drafts.auto_send"
 DRAIN_PARALLEL = "drain.parallel"
 RECOVERY_MODE = "recovery.mode"
 ROLLBACK_MODE = "rollback.mode"
+CAPACITY_MODE = "capacity.mode"
 
 ON, OFF = "on", "off"
 OBSERVE, ENFORCE = "observe", "enforce"
@@ -56,6 +57,13 @@ FLAGS: Mapping[str, FlagSpec] = {
             ENFORCE: "A rule that says so turns the canary back.",
             OBSERVE: "A rule that says so is on record, and nothing is changed.",
             OFF: "No rule is looked at.",
+        }
+    ),
+    CAPACITY_MODE: FlagSpec(
+        {
+            ENFORCE: "Handlers at once and claimed jobs follow the load and the guardrails, within their bounds.",
+            OBSERVE: "What would be decided is on record, and drains stay as configured or as an operator says.",
+            OFF: "Nothing is measured for it or decided, and drains stay as configured.",
         }
     ),
 }

@@ -19,16 +19,21 @@ class ShardHealth:
     oldest_due_age_seconds: float = 0.0
     function_run_id: int | None = None
     heartbeat_age_seconds: float | None = None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True)
 class HealthSnapshot:
     """The queue at one instant, by the database's clock; ages and waits in seconds.
 
-    `oldest_due_age_seconds` is 0 when nothing is due. Waits are those of the last minute's claims together with
-    the waits so far of jobs that still wait. `late_writes_refused` and `duplicate_sends` look back one day,
-    `started_jobs` and `finished_jobs` one minute. `last_sweep_age_seconds` is None when nobody ever swept.
-    `open_incidents` are those that somebody was told of and that are not over.
+    `oldest_due_age_seconds` is 0 when nothing is due; what is paused is not due, and `parked` counts it. `pauses` says
+    in sentences what is paused. `starved_workspaces` have due work and were not served for long although others were;
+    `longest_unserved_seconds` is how long the worst of them was not. Waits are those of the last minute's claims
+    together with the waits so far of jobs that still wait. `late_writes_refused` and `duplicate_sends` look back one
+    day, `started_jobs` and `finished_jobs` one minute. `last_sweep_age_seconds` is None when nobody ever swept.
+    `open_incidents` are those that somebody was told of and that are not over. `horizon_age_*` say how old the oldest
+    snapshot is that keeps dead rows from being removed, `dead_rows` are those of the hot table that has most, and
+    `growth_notes` what of that is beyond its bound: a note is no breach, because nothing is late yet.
     When `counts_are_floors`, there are more pending, scheduled or dead jobs than were counted.
     """
 
@@ -51,6 +56,15 @@ class HealthSnapshot:
     finished_jobs: int
     needs_human: int = 0
     open_incidents: int = 0
+    parked: int = 0
+    pauses: tuple[str, ...] = ()
+    starved_workspaces: int = 0
+    longest_unserved_seconds: float = 0.0
+    horizon_age_seconds: float | None = None
+    horizon_age_transactions: int = 0
+    dead_rows: int = 0
+    transaction_age: int = 0
+    growth_notes: tuple[str, ...] = ()
     counts_are_floors: bool = False
     by_shard: Mapping[str, ShardHealth] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
@@ -65,7 +79,7 @@ def judged(snapshot: HealthSnapshot, limits: Limits) -> HealthSnapshot:
     breaches = breaches_in(snapshot, limits)
     gaps = gaps_in(snapshot)
     verdict: Verdict = "breach" if breaches else "inconclusive" if gaps else "pass"
-    return replace(snapshot, findings=(*breaches, *gaps), verdict=verdict)
+    return replace(snapshot, findings=(*breaches, *gaps, *snapshot.growth_notes), verdict=verdict)
 
 
 def breaches_in(snapshot: HealthSnapshot, limits: Limits) -> list[str]:
@@ -87,12 +101,22 @@ def breaches_in(snapshot: HealthSnapshot, limits: Limits) -> list[str]:
         )
     if snapshot.duplicate_sends:
         found.append(f"{_count(snapshot.duplicate_sends, 'idempotency key')} with more than one message at a provider.")
+    if snapshot.starved_workspaces:
+        found.append(
+            f"{_count(snapshot.starved_workspaces, 'workspace')} with due work not served for up to "
+            f"{snapshot.longest_unserved_seconds:.0f} s; the bound is {limits.starvation_waits_max:g} median waits."
+        )
     return found
 
 
 def gaps_in(snapshot: HealthSnapshot) -> list[str]:
     """What could not be measured, one sentence each."""
     return [] if snapshot.last_sweep_age_seconds is not None else ["Nobody has ever looked for stale function runs."]
+
+
+def starved_after(median_wait_seconds: float | None, limits: Limits) -> float:
+    """After how many seconds without being served a workspace with due work is starved."""
+    return max(limits.starvation_min_seconds, limits.starvation_waits_max * (median_wait_seconds or 0.0))
 
 
 def is_too_old(oldest_due_age_seconds: float, limits: Limits) -> bool:
@@ -106,7 +130,11 @@ def is_silent(last_sweep_age_seconds: float | None, limits: Limits) -> bool:
 
 
 def _age_sentence(snapshot: HealthSnapshot, limits: Limits) -> str:
-    late = [shard for shard, health in snapshot.by_shard.items() if is_too_old(health.oldest_due_age_seconds, limits)]
+    late = [
+        shard
+        for shard, health in snapshot.by_shard.items()
+        if not health.is_paused and is_too_old(health.oldest_due_age_seconds, limits)
+    ]
     where = f" ({', '.join(sorted(late))})" if late else ""
     return (
         f"The oldest due job has waited {snapshot.oldest_due_age_seconds:.0f} s{where}; "

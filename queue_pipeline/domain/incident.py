@@ -19,6 +19,9 @@ class IncidentKind(StrEnum):
     DUPLICATE_SENDS = "duplicate_sends"
     ROLLBACK = "rollback"
     WATCHDOG_SILENT = "watchdog_silent"
+    STARVATION = "starvation"
+    PAUSED = "paused"
+    VACUUM_HELD = "vacuum_held"
 
 
 class Severity(StrEnum):
@@ -49,6 +52,9 @@ SEVERITIES: Mapping[IncidentKind, Severity] = {
     IncidentKind.WATCHDOG_SILENT: Severity.PAGE,
     IncidentKind.UNKNOWN_SENDS: Severity.TICKET,
     IncidentKind.ROLLBACK: Severity.TICKET,
+    IncidentKind.STARVATION: Severity.TICKET,
+    IncidentKind.PAUSED: Severity.TICKET,
+    IncidentKind.VACUUM_HELD: Severity.TICKET,
 }
 
 

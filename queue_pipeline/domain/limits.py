@@ -40,6 +40,11 @@ class Limits:
     sweep_batch: int = 100
     inline_recovery_after_seconds: float = 20.0
     promote_batch: int = 1000
+    priority_step_seconds: float = 30.0
+    pause_settle_seconds: float = 10.0
+    pause_reminder_seconds: float = 3600.0
+    starvation_waits_max: float = 20.0
+    starvation_min_seconds: float = 120.0
     wake_batch: int = 2000
     queue_age_limit_seconds: float = 300.0
     sweep_silence_seconds: float = 60.0
@@ -49,7 +54,16 @@ class Limits:
     payload_max_bytes: int = 262_144
     payload_max_depth: int = 64
     lane_quota_default: int = 64
-    drains_per_shard_max: int = 2
+    lane_quota_promoted: int = 100
+    lane_quota_max: int = 1024
+    escalation_hours_max: float = 72.0
+    drains_per_shard_max: int = 4
+    workers_per_drain_max: int = 16
+    vanished_client_seconds: int = 35
+    horizon_age_limit_seconds: float = 120.0
+    horizon_transactions_limit: int = 1_000_000
+    dead_rows_limit: int = 500_000
+    transaction_age_limit: int = 500_000_000
     send_deadline_seconds: float = 20.0
     send_margin_seconds: float = 1.0
     send_record_seconds: float = 10.0
@@ -118,6 +132,20 @@ REASONS: dict[str, tuple[str, str]] = {
         "If the recovery job has not acted on a finding by then, the sensor recovers inline.",
     ),
     "promote_batch": ("rows", "Bounds the transaction that makes scheduled jobs pending."),
+    "priority_step_seconds": (
+        "s",
+        "What a step of priority is worth in waiting: urgent work goes first, and 10 steps outweigh 5 minutes.",
+    ),
+    "pause_settle_seconds": (
+        "s",
+        "Drains hear of the end of a pause within 2 s; until then they may park a job, and this much later none does.",
+    ),
+    "pause_reminder_seconds": ("s", "A pause without an end that nobody remembers is a queue that stands still."),
+    "starvation_waits_max": (
+        "times",
+        "A workspace whose oldest job waits this many times the median wait is not served fairly, whatever the reason.",
+    ),
+    "starvation_min_seconds": ("s", "Below this nobody is starved: medians of a few milliseconds prove nothing."),
     "wake_batch": ("rows", "Bounds the transaction that makes workspace lanes ready."),
     "queue_age_limit_seconds": ("s", "Failure contract: oldest due-pending age, p95 over the canary window."),
     "sweep_silence_seconds": ("s", "Dead man's switch: nobody looked for stale runs for this long."),
@@ -127,7 +155,40 @@ REASONS: dict[str, tuple[str, str]] = {
     "payload_max_bytes": ("bytes", "Payloads are read on every claim; large bodies belong in their own table."),
     "payload_max_depth": ("levels", "Deeper JSON is an attack or an accident."),
     "lane_quota_default": ("jobs", "Jobs of one workspace that may be claimed at the same time."),
-    "drains_per_shard_max": ("function runs", "One drain and one relief drain beside it."),
+    "lane_quota_promoted": ("jobs", "The same, for a workspace that the rules promoted."),
+    "lane_quota_max": (
+        "jobs",
+        "What a person may give to one workspace: never more than the capacity floor of the whole installation.",
+    ),
+    "escalation_hours_max": ("h", "An escalation spans a weekend; what is needed for longer is decided anew."),
+    "drains_per_shard_max": (
+        "function runs",
+        "One is normal, and a relief drain beside it; capacity control may ask for more, each a process.",
+    ),
+    "workers_per_drain_max": (
+        "handlers",
+        "Threads of one Python process share its interpreter: beyond this, capacity control asks for another drain.",
+    ),
+    "vanished_client_seconds": (
+        "s",
+        "PostgreSQL ends the sessions and locks of a host that no longer answers: after the lease, which decides.",
+    ),
+    "horizon_age_limit_seconds": (
+        "s",
+        "Ours end within 30 s. Measured at 200 jobs/s: behind one held for 100 s a drain does a fifth of its usual.",
+    ),
+    "horizon_transactions_limit": (
+        "transactions",
+        "A replication slot has no age in seconds; at 200 jobs/s a million transactions are about two hours.",
+    ),
+    "dead_rows_limit": (
+        "rows",
+        "Autovacuum looks once a minute; 2,000 jobs/s leave 400,000 dead rows meanwhile: with more it is behind.",
+    ),
+    "transaction_age_limit": (
+        "transactions",
+        "Freezing begins at 200 million; at 2,147 million PostgreSQL takes no more writes. Half a billion leaves days.",
+    ),
     "send_deadline_seconds": ("s", "One attempt to hand a message to its provider; past it the outcome is unknown."),
     "send_margin_seconds": ("s", "The sender gives up this long before its deadline, so that no late sender is alive."),
     "send_record_seconds": (
@@ -166,10 +227,19 @@ def check_relations(limits: Limits) -> list[str]:
             "a stalled loop must lose its lease before the stale cutoff",
         ),
         (
+            limits.lease_seconds < limits.vanished_client_seconds,
+            "a vanished host must lose its lease before PostgreSQL ends its sessions",
+        ),
+        (
             limits.deadline_default_seconds <= limits.deadline_max_seconds,
             "the default deadline must not exceed the longest",
         ),
         (limits.backoff_base_seconds <= limits.backoff_max_seconds, "the first backoff must not exceed the longest"),
+        (limits.lane_quota_default < limits.lane_quota_promoted, "a promotion must raise the quota"),
+        (
+            limits.lane_quota_promoted < limits.lane_quota_max,
+            "a person must be able to give more than a promotion does",
+        ),
         (
             limits.send_deadline_seconds + limits.send_margin_seconds < limits.lease_seconds,
             "a send must end within the lease of the function run that began it",
@@ -177,6 +247,10 @@ def check_relations(limits: Limits) -> list[str]:
         (
             limits.send_margin_seconds * 2 < limits.send_deadline_seconds,
             "the sender's margin must be a small part of its deadline",
+        ),
+        (
+            limits.horizon_age_limit_seconds < limits.queue_age_limit_seconds,
+            "a held snapshot must be told before the queue is too old because of it",
         ),
         (
             limits.inline_recovery_after_seconds < limits.queue_age_limit_seconds,

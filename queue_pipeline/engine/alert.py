@@ -6,7 +6,7 @@ Any number of processes may do either at any time; none of it goes through the q
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from queue_pipeline.domain import alert_condition
 from queue_pipeline.domain.alert_text import AlertText, Post, worded
@@ -21,6 +21,7 @@ from queue_pipeline.domain.incident import (
 )
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.domain.posting import LEASE_SECONDS, Ambiguous, NotPosted, Refused, retry_in
+from queue_pipeline.engine import growth
 from queue_pipeline.engine.alert_sink import AlertSink, Place
 from queue_pipeline.store import alert_facts
 from queue_pipeline.store import incident as store
@@ -112,6 +113,7 @@ def evaluate(db: Database, alerting: Alerting, *, by: str, forced: Sequence[Cond
             unknown_after=rules.unknown_after,
             queue_age_limit=limits.queue_age_limit_seconds,
         )
+        facts = replace(facts, growth=growth.read(tx, limits))
         wrong = {
             dedup_key(alerting.environment, condition.kind, condition.scope): condition
             for condition in (*alert_condition.conditions(facts, limits, rules), *forced)

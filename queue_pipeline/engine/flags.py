@@ -10,10 +10,12 @@ from datetime import datetime
 from queue_pipeline.domain.canary import bucket_of
 from queue_pipeline.domain.errors import InvalidInput
 from queue_pipeline.domain.flag import (
+    CAPACITY_MODE,
     DRAFTS_AUTO_SEND,
     DRAIN_PARALLEL,
     ENFORCE,
     FLAGS,
+    OBSERVE,
     OFF,
     ON,
     RECOVERY_MODE,
@@ -33,6 +35,7 @@ _defaults: dict[str, str] = {
     DRAIN_PARALLEL: ON,
     RECOVERY_MODE: ENFORCE,
     ROLLBACK_MODE: ENFORCE,
+    CAPACITY_MODE: OBSERVE,
 }
 
 

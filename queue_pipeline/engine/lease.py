@@ -44,7 +44,7 @@ class Lease:
         database: Database,
         limits: Limits,
         *,
-        counters: Callable[[], Mapping[str, int]],
+        counters: Callable[[], Mapping[str, float | None]],
         executions: Callable[[], list[Execution]],
         on_change: Callable[[], None],
     ) -> None:

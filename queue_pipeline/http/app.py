@@ -16,7 +16,7 @@ from starlette.routing import Route
 from queue_pipeline.domain.errors import Misconfigured, Transient
 from queue_pipeline.domain.lane import shard_names
 from queue_pipeline.domain.limits import Limits
-from queue_pipeline.engine import health
+from queue_pipeline.engine import capacity, health
 from queue_pipeline.http import background, cron, webhooks
 from queue_pipeline.http.health import Healthz, Readyz
 from queue_pipeline.http.inline_drain import InlineDrains
@@ -25,7 +25,7 @@ from queue_pipeline.http.reading import HealthReader
 from queue_pipeline.settings import Settings
 from queue_pipeline.store import migrate
 from queue_pipeline.store.session import Database
-from queue_pipeline.wiring import teller
+from queue_pipeline.wiring import capacity_policy, teller
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ def create_app(
     reader = HealthReader(lambda: health.measure(database, limits=limits, shards=shards))
     telling = teller(settings, database)
     loops = [background.alerts(telling), background.sends(database, limits)]
-    metrics = Metrics(reader, lambda: drains.running)
+    policy = capacity_policy(settings)
+    metrics = Metrics(reader, lambda: drains.running, lambda: capacity.status(database, policy, limits=limits))
 
     calls = cron.Cron(settings, limits, database, drains, metrics=metrics, telling=telling)
 

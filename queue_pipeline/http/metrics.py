@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from queue_pipeline.domain.health import HealthSnapshot
+from queue_pipeline.engine.capacity import CapacityStatus
 from queue_pipeline.http.bounds import Threads
+from queue_pipeline.http.capacity import CapacityCollector
 from queue_pipeline.http.reading import HealthReader
 
 _PREFIX = "queue_pipeline_"
@@ -31,6 +33,10 @@ _PLAIN = {
     "open_incidents": "Incidents that somebody was told of and that are not over.",
     "duplicate_sends": "Idempotency keys with more than one message at a provider, last day.",
     "late_writes_refused": "Writes refused because their claim had been fenced, last day.",
+    "parked": "Jobs that a pause keeps from being due.",
+    "starved_workspaces": "Workspaces with due work that were not served for long although others were.",
+    "dead_rows": "Dead rows of the hot table that has most.",
+    "transaction_age": "Transactions since the oldest row that is not frozen.",
     "started_jobs": "Jobs claimed in the last minute.",
     "finished_jobs": "Jobs finished in the last minute.",
 }
@@ -96,9 +102,12 @@ def _labelled(name: str, text: str, label: str, values: Mapping[str, float | Non
 class Metrics:
     """The endpoint, with a registry of its own: nothing that another library registers shows up here."""
 
-    def __init__(self, reader: HealthReader, inline_drains: Callable[[], int]) -> None:
+    def __init__(
+        self, reader: HealthReader, inline_drains: Callable[[], int], capacity: Callable[[], CapacityStatus]
+    ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(SnapshotCollector(reader, inline_drains))
+        self._registry.register(CapacityCollector(capacity))
         self._cron = Counter(
             f"{_PREFIX}cron_turns", "Turns of the cron endpoint by mode.", ["mode"], registry=self._registry
         )

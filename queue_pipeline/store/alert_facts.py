@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from queue_pipeline.domain.alert_condition import AlertFacts, DecisionFact, RollbackFact, RunFact, SampleFact
+from queue_pipeline.domain.alert_condition import AlertFacts, DecisionFact, PauseFact, RollbackFact, RunFact, SampleFact
 from queue_pipeline.store import health
 from queue_pipeline.store.queries import statement
 from queue_pipeline.store.session import Tx
@@ -34,7 +34,8 @@ ORDER BY decision_id DESC LIMIT 20
 """
 
 SAMPLES_SQL = """
-SELECT extract(epoch FROM clock_timestamp() - sampled_at)::float8 AS age, oldest_due_age_seconds AS oldest_due_age, duplicate_sends
+SELECT extract(epoch FROM clock_timestamp() - sampled_at)::float8 AS age, oldest_due_age_seconds AS oldest_due_age, duplicate_sends,
+       starved_workspaces, longest_unserved_seconds AS longest_unserved
 FROM health_sample WHERE sampled_at <= clock_timestamp() ORDER BY sampled_at DESC LIMIT 5
 """
 
@@ -57,6 +58,12 @@ FROM rollback r
 WHERE r.mode = 'enforce' AND r.undone_at IS NULL AND r.acknowledged_at IS NULL
   AND NOT EXISTS (SELECT FROM canary c WHERE c.canary_id > r.canary_id)
 ORDER BY r.rollback_id DESC LIMIT 1
+"""
+
+#: A pause that ends by itself needs no reminder.
+PAUSES_SQL = """
+SELECT pause_id, scope, who, why, extract(epoch FROM clock_timestamp() - since)::float8 AS age
+FROM pause WHERE ended_at IS NULL AND until IS NULL ORDER BY since LIMIT 100
 """
 
 SWEEP_AGE_SQL = "SELECT extract(epoch FROM clock_timestamp() - swept_at)::float8 FROM sweep_mark"
@@ -83,6 +90,7 @@ def read(
         last_sweep_age=tx.exec_driver_sql(SWEEP_AGE_SQL).scalar_one_or_none(),
         samples=tuple(SampleFact(**row) for row in _all(tx, SAMPLES_SQL, {})),
         duplicate_sends=health.duplicate_sends(tx, seconds=DUPLICATES_SECONDS),
+        pauses=tuple(PauseFact(**row) for row in _all(tx, PAUSES_SQL, {})),
         rollbacks=tuple(RollbackFact(**row) for row in _all(tx, ROLLBACKS_SQL, {})),
         **sends,
     )

@@ -30,12 +30,16 @@ WHERE dispatch_key = %(dispatch_key)s AND state = 'OPEN'
 RETURNING window_id
 """
 
+#: What capacity control measures of a drain: claims, those that other drains' locks turned away, handlers at once, and the
+#: wait for a connection in seconds. A function run that ended has no workers.
+MEASURES = ("claims", "claim_conflicts", "workers", "connect_wait_p95")
+
 HEARTBEAT_SQL = f"""
 UPDATE function_run SET
     heartbeat_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s),
     progress_at = CASE WHEN %(progressed)s THEN clock_timestamp() ELSE progress_at END,
-    {", ".join(f"{name} = %({name})s" for name in COUNTERS)}
+    {", ".join(f"{name} = %({name})s" for name in (*COUNTERS, *MEASURES))}
 WHERE function_run_id = %(function_run_id)s AND fence = %(fence)s AND state = 'RUNNING'
 RETURNING stop_requested_at IS NOT NULL, stop_reason
 """
@@ -44,7 +48,7 @@ END_SQL = f"""
 WITH ended AS (
     UPDATE function_run SET
         state = %(state)s, ended_at = clock_timestamp(), end_reason = %(end_reason)s, end_detail = %(end_detail)s,
-        {", ".join(f"{name} = %({name})s" for name in COUNTERS)}
+        {", ".join(f"{name} = %({name})s" for name in (*COUNTERS, *MEASURES))}
     WHERE function_run_id = %(function_run_id)s AND fence = %(fence)s AND state = 'RUNNING'
     RETURNING function_run_id, end_reason
 )
@@ -162,10 +166,10 @@ def begin(
 
 
 def heartbeat(
-    connection: Direct, begun: Begun, *, lease_seconds: float, progressed: bool, counters: Mapping[str, int]
+    connection: Direct, begun: Begun, *, lease_seconds: float, progressed: bool, counters: Mapping[str, float | None]
 ) -> HeartbeatAnswer:
     """Renew the lease and publish the counters; refused when the run is no longer RUNNING with this fence."""
-    values: dict[str, Any] = {name: counters.get(name, 0) for name in COUNTERS}
+    values = _counted(counters)
     values.update(
         function_run_id=begun.function_run_id, fence=begun.fence, lease_seconds=lease_seconds, progressed=progressed
     )
@@ -175,10 +179,16 @@ def heartbeat(
 
 
 def end(
-    connection: Direct, begun: Begun, *, state: str, end_reason: str, end_detail: str, counters: Mapping[str, int]
+    connection: Direct,
+    begun: Begun,
+    *,
+    state: str,
+    end_reason: str,
+    end_detail: str,
+    counters: Mapping[str, float | None],
 ) -> bool:
     """End a function run and close its window; False when it had been fenced before."""
-    values: dict[str, Any] = {name: counters.get(name, 0) for name in COUNTERS}
+    values = _counted(counters)
     values.update(
         function_run_id=begun.function_run_id,
         fence=begun.fence,
@@ -188,6 +198,11 @@ def end(
     )
     with outages_translated():
         return connection.execute(END_SQL, values).fetchone() is not None
+
+
+def _counted(counters: Mapping[str, float | None]) -> dict[str, Any]:
+    values = {name: counters.get(name, 0) for name in (*COUNTERS, *MEASURES)}
+    return {**values, "connect_wait_p95": counters.get("connect_wait_p95")}
 
 
 def living_sql() -> sa.TextClause:

@@ -21,8 +21,9 @@ WAITS_MAX = 20_000
 
 _TOTALS_SQL = """
 SELECT now() AS sampled_at,
-    (SELECT count(*) FROM (SELECT FROM job WHERE state = 'SCHEDULED' AND run_at > now()
+    (SELECT count(*) FROM (SELECT FROM job WHERE state = 'SCHEDULED' AND NOT parked AND run_at > now()
         LIMIT %(count_max)s) s) AS scheduled,
+    (SELECT count(*) FROM (SELECT FROM job WHERE parked LIMIT %(count_max)s) p) AS parked,
     (SELECT count(*) FROM (SELECT FROM job WHERE state = 'DEAD' LIMIT %(count_max)s) d) AS dead,
     (SELECT count(*) FROM function_run WHERE state = 'RUNNING' AND (lease_until < now()
         OR progress_at < now() - make_interval(secs => %(stale_cutoff)s))) AS stale_function_runs,
@@ -51,7 +52,7 @@ WITH due AS (
     GROUP BY workspace
     UNION ALL
     SELECT workspace, count(*), min(first_due_at)
-    FROM (SELECT workspace, first_due_at FROM job WHERE state = 'SCHEDULED' AND run_at <= now()
+    FROM (SELECT workspace, first_due_at FROM job WHERE state = 'SCHEDULED' AND NOT parked AND run_at <= now()
           ORDER BY run_at LIMIT %(oldest_max)s) u
     GROUP BY workspace
     UNION ALL
@@ -117,12 +118,14 @@ _RECORD_SQL = """
 INSERT INTO health_sample (
     sampled_at, pending_due, scheduled, running, dead, oldest_due_age_seconds, stale_function_runs, orphaned_windows,
     late_writes_refused, started_jobs, finished_jobs, wait_p50_seconds, wait_p95_seconds, wait_max_seconds,
-    last_sweep_age_seconds, verdict, by_shard, unknown_sends, duplicate_sends, needs_human)
+    last_sweep_age_seconds, verdict, by_shard, unknown_sends, duplicate_sends, needs_human, parked, starved_workspaces,
+    longest_unserved_seconds)
 VALUES (
     %(sampled_at)s, %(pending_due)s, %(scheduled)s, %(running)s, %(dead)s, %(oldest_due_age_seconds)s,
     %(stale_function_runs)s, %(orphaned_windows)s, %(late_writes_refused)s, %(started_jobs)s, %(finished_jobs)s,
     %(wait_p50_seconds)s, %(wait_p95_seconds)s, %(wait_max_seconds)s, %(last_sweep_age_seconds)s, %(verdict)s,
-    %(by_shard)s, %(unknown_sends)s, %(duplicate_sends)s, %(needs_human)s)
+    %(by_shard)s, %(unknown_sends)s, %(duplicate_sends)s, %(needs_human)s, %(parked)s,
+    %(starved_workspaces)s, %(longest_unserved_seconds)s)
 """
 
 _SAMPLE_AGE_SQL = """

@@ -15,6 +15,7 @@ def test_every_flag_is_listed_with_where_its_value_comes_from(run: Command, monk
         "drain.parallel": "on",
         "recovery.mode": "enforce",
         "rollback.mode": "enforce",
+        "capacity.mode": "observe",
     }
     assert {state["source"] for state in listed.data} == {"environment"}
     assert "Messages to customers leave" in run("flags").out

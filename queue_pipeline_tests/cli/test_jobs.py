@@ -97,6 +97,29 @@ def test_prune_and_shards_tell_what_they_did(run: Command) -> None:
     assert "0 jobs were deleted" in run("prune", "--older-than-days", "30", "--dead").err
 
 
+def test_prune_forgets_by_class_and_a_dry_run_counts(run: Command, db: Database) -> None:
+    with db.begin() as tx:
+        tx.execute(
+            sa.text(
+                "INSERT INTO late_write (refused_at, job_id, fence, function_run_id, wanted) "
+                "SELECT now() - n * interval '40 days', 1, 1, 1, 'x' FROM generate_series(1, 3) n"
+            )
+        )
+    counted = run("prune", "--dry-run", "--json").data
+    assert counted["by_class"]["late_writes"] == {"prunable": 1, "pruned": 0}
+    assert "dead_letters" not in counted["by_class"], "they wait for a person"
+    done = run("prune", "--class", "late_writes", "--older-than-days", "50", "--json").data
+    assert done == {"prunable": 2, "pruned": 2, "by_class": {"late_writes": {"prunable": 2, "pruned": 2}}}
+    assert run("prune", "--json").data["pruned"] == 0
+    assert "rows were deleted" in run("prune", "--class", "late_writes").err
+
+
+def test_prune_asks_for_an_age_where_a_class_has_none_and_refuses_what_is_no_class(run: Command) -> None:
+    assert run("prune", "--class", "dead_letters").code == 3
+    assert run("prune", "--dead").code == 3
+    assert run("prune", "--class", "sends").code == 3
+
+
 def test_shards_asks_for_a_remap_after_their_number_was_changed(
     run: Command, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

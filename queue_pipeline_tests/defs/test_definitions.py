@@ -25,8 +25,9 @@ def test_every_job_and_asset_says_what_it_is_for() -> None:
     named = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
     assert {job.name for job in named} == {
         "abort_canary", "acknowledge_rollback", "hold_canary", "promote_canary", "resume_canary", "start_canary", "undo_rollback",
-        "approve_draft", "audit_sends", "cancel_job", "decide_rollout", "decide_send", "drain", "flip_flag", "measure_health", "prove_alert_path",
-        "reconcile_sends", "recover", "reject_draft", "relief", "replay_dead_letters", "replay_leads", "retention", "stop_drains", "trace",
+        "override_capacity", "release_capacity", "escalate_quota", "return_quota", "set_workspace_eligible", "set_workspace_quota", "set_workspace_weight",
+        "approve_draft", "audit_sends", "cancel_job", "decide_rollout", "decide_send", "drain", "flip_flag", "measure_health", "pause", "prove_alert_path",
+        "reconcile_sends", "recover", "reject_draft", "relief", "replay_dead_letters", "replay_leads", "resume", "retention", "stop_drains", "trace",
     }  # fmt: skip
     assert all(job.description for job in named)
     assert all(spec.description for spec in definitions.defs.resolve_all_asset_specs())

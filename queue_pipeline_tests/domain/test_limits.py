@@ -14,6 +14,8 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"loop_stall_seconds": 880.0}, "a stalled loop must lose its lease before the stale cutoff"),
     ({"deadline_default_seconds": 841}, "the default deadline must not exceed the longest"),
     ({"backoff_base_seconds": 901.0}, "the first backoff must not exceed the longest"),
+    ({"lane_quota_default": 100}, "a promotion must raise the quota"),
+    ({"lane_quota_max": 100}, "a person must be able to give more than a promotion does"),
     ({"inline_recovery_after_seconds": 300.0}, "inline recovery must act before the queue age is breached"),
 ]
 

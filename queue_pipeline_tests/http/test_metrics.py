@@ -7,9 +7,10 @@ import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from queue_pipeline.domain.capacity import CapacityPolicy
 from queue_pipeline.domain.health import HealthSnapshot
 from queue_pipeline.domain.limits import Limits
-from queue_pipeline.engine import health
+from queue_pipeline.engine import capacity, flags, health
 from queue_pipeline.engine.recovery import sweep
 from queue_pipeline.http.app import create_app
 from queue_pipeline.http.reading import HealthReader
@@ -95,3 +96,22 @@ def test_many_scrapes_at_once_cost_one_measurement(db: Database) -> None:
         for each in scrapes:
             each.result(timeout=10)
     assert measured == [1]
+
+
+def test_capacity_is_told_by_shard_only(settings: Settings, db: Database) -> None:
+    with served(create_app(settings, db)) as client:
+        idle = _samples(client)
+        enqueue_jobs(db, 1)
+        flags.flip(db, "capacity.mode", "enforce", who="test", why="a test")
+        capacity.override(db, CapacityPolicy(), workers=40, in_flight_max=2048, hours=1, who="test", why="a test")
+        with db.begin() as tx:
+            tx.exec_driver_sql("UPDATE capacity_in_force SET by_shard = '{\"shard-00\": 1}'")
+            tx.exec_driver_sql("INSERT INTO workspace_lane (workspace, shard, ready) VALUES ('w', 'shard-00', true)")
+            tx.exec_driver_sql("UPDATE job SET workspace = 'w'")
+        busy = _samples(client)
+    names = ("workers_desired", "workers_in_force", "workers_running", "in_flight_max")
+    assert [idle.get((f"queue_pipeline_{name}", ())) for name in names] == [16, 16, 0, None]
+    assert busy["queue_pipeline_workers_in_force", ()] == 40
+    assert busy["queue_pipeline_in_flight_max", ()] == 2048
+    drains = {labels[0]: value for (name, labels), value in busy.items() if name == "queue_pipeline_drains_desired"}
+    assert drains == {"shard-00": 3, "shard-01": 0, "shard-02": 0, "shard-03": 0}

@@ -1,13 +1,14 @@
 """The questions of the health snapshot read partial indexes, whatever history has piled up."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from queue_pipeline.store import dagster_run, health
+from queue_pipeline.store import capacity, dagster_run, health
 from queue_pipeline.store.session import SCHEMA, Direct
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
 from queue_pipeline_tests.store.rows import scratch_database
@@ -30,6 +31,8 @@ SELECT n, 1, n, 1, now() - interval '1 day', now() - interval '1 day',
 FROM generate_series(1, 50000) n;
 """
 
+#: The plan for the last minute: nearly everything is older.
+LATELY = datetime(2100, 1, 1, tzinfo=UTC)
 STATEMENTS: Mapping[str, tuple[str, Mapping[str, Any], set[str]]] = {
     "totals": (
         health.totals_sql(),
@@ -43,6 +46,18 @@ STATEMENTS: Mapping[str, tuple[str, Mapping[str, Any], set[str]]] = {
         {"older_than": 900.0, "oldest_max": 100, "shards": 4},
         {"job_oldest_due"},
     ),
+    "capacity: ended attempts": (capacity.ATTEMPTS_SQL, {"since": LATELY}, {"attempt_by_finish"}),
+    "capacity: waits": (
+        capacity.AGE_SQL,
+        {"since": LATELY, "stride": 3, "count_max": 1000},
+        {"attempt_by_finish"},
+    ),
+    "capacity: need": (
+        capacity.NEED_SQL,
+        {"shards": 4, "count_max": 1000, "late_max": 100, "quota": 64},
+        {"job_next_in_lane", "job_next_to_promote", "job_running_in_lane"},
+    ),
+    "capacity: drains": (capacity.RUNS_SQL, {"since": LATELY}, {"function_run_living", "function_run_by_end"}),
     "last function runs": (
         str(dagster_run.last_function_run_sql()),
         {"dagster_run_ids": ["run-1", "run-2"]},
