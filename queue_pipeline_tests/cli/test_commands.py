@@ -59,7 +59,7 @@ def test_every_command_can_speak_json(command: click.Command) -> None:
         (["trace", "nobody@example.com"], "QUERY"),
         (["ingest", "/no/such/file"], "FILE"),
         (["ingest", "/", "--format", "mbox"], "--format"),
-        (["prune"], "--older-than-days"),
+        (["prune", "--older-than-days", "-1"], "--older-than-days"),
         (["no-such-command"], "no-such-command"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from queue_pipeline.defs.alerts import alert_sensor
 from queue_pipeline.defs.canary_samples import SAMPLES_SHOWN, canary_samples, control_flags
 from queue_pipeline.defs.watch import watch_sensor
+from queue_pipeline.domain.flag import FLAGS
 from queue_pipeline.engine import canary, flags
 from queue_pipeline_tests.defs.conftest import SHARD, Shell
 from queue_pipeline_tests.defs.test_operator import launched, reason_of
@@ -138,7 +139,7 @@ def test_every_flag_is_shown_with_what_the_canary_has_instead(shell: Shell, roll
     rollout.start()
     seen = shown(shell, control_flags)
     rows = {row["flag"]: row for row in cells(seen["flags"])}
-    assert list(rows) == ["sends.enabled", "drafts.auto_send", "drain.parallel", "recovery.mode", "rollback.mode"]
+    assert list(rows) == list(FLAGS)
     assert (rows["drafts.auto_send"]["value"], rows["drafts.auto_send"]["canary"]) == ("off", "on")
     parallel = rows["drain.parallel"]
     assert (parallel["value"], parallel["source"], parallel["who"], parallel["why"]) == (
