@@ -24,7 +24,7 @@ from queue_pipeline.integrations import embedded_postgres
 from queue_pipeline.integrations.supervision import Supervisor
 from queue_pipeline_tests.waiting import eventually
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("up"), pytest.mark.timeout(600)]
 _PROJECT = Path(__file__).parents[2]
 
 

@@ -102,12 +102,13 @@ def test_capacity_is_told_by_shard_only(settings: Settings, db: Database) -> Non
     with served(create_app(settings, db)) as client:
         idle = _samples(client)
         enqueue_jobs(db, 1)
-        flags.flip(db, "capacity.mode", "enforce", who="test", why="a test")
-        capacity.override(db, CapacityPolicy(), workers=40, in_flight_max=2048, hours=1, who="test", why="a test")
         with db.begin() as tx:
-            tx.exec_driver_sql("UPDATE capacity_in_force SET by_shard = '{\"shard-00\": 1}'")
             tx.exec_driver_sql("INSERT INTO workspace_lane (workspace, shard, ready) VALUES ('w', 'shard-00', true)")
             tx.exec_driver_sql("UPDATE job SET workspace = 'w'")
+        flags.flip(db, "capacity.mode", "enforce", who="test", why="a test")
+        capacity.override(db, CapacityPolicy(), workers=40, in_flight_max=2048, hours=1, who="test", why="a test")
+        with db.begin() as tx:  # as the loop of the served ingress measures it too, should it look from now on
+            tx.exec_driver_sql("UPDATE capacity_in_force SET by_shard = '{\"shard-00\": 1}'")
         busy = _samples(client)
     names = ("workers_desired", "workers_in_force", "workers_running", "in_flight_max")
     assert [idle.get((f"queue_pipeline_{name}", ())) for name in names] == [16, 16, 0, None]
