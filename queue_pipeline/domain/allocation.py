@@ -13,11 +13,6 @@ class ShardCapacity:
     workers: int
     drains: int
 
-    @property
-    def workers_per_drain(self) -> int:
-        """The most that one of its drains runs at once."""
-        return math.ceil(self.workers / self.drains)
-
 
 def with_headroom(need: int) -> int:
     """How many handlers keep jobs from waiting where so many are needed at the instant at which it was measured.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from queue_pipeline.domain.retention import BY_NAME, DAY_SECONDS, JOB_CLASSES, checked_days, known_classes
+from queue_pipeline.domain.retention import BY_NAME, known_classes
 from queue_pipeline.store import pruning as store
 from queue_pipeline.store.session import Database
 
@@ -56,39 +56,6 @@ def count_classes(db: Database, ages: Mapping[str, float]) -> dict[str, int]:
             with db.begin() as tx:
                 found[name] = store.count(tx, name, age_seconds=ages[name])
     return found
-
-
-def prune(
-    db: Database,
-    *,
-    days: int,
-    dead: bool = False,
-    batch: int = BATCH_ROWS,
-    on_batch: Callable[[int], None] | None = None,
-) -> int:
-    """Delete jobs that finished more than `days` ago, with their attempts and steps; returns how many.
-
-    Dead letters stay unless `dead`. What customers saw (sends, drafts, outcomes) and inbound events stay, so that a
-    delivery is recognised even after its job is gone. Raises InvalidInput, DatabaseUnavailable.
-    """
-    told: dict[str, int] = {}
-
-    def tell(name: str, rows: int) -> None:
-        told[name] = rows
-        if on_batch is not None:
-            on_batch(sum(told.values()))
-
-    return sum(each.rows for each in prune_classes(db, _job_ages(days, dead=dead), batch=batch, on_batch=tell))
-
-
-def count_prunable(db: Database, *, days: int, dead: bool = False) -> int:
-    """How many jobs `prune` would delete. Raises InvalidInput, DatabaseUnavailable."""
-    return sum(count_classes(db, _job_ages(days, dead=dead)).values())
-
-
-def _job_ages(days: int, *, dead: bool) -> dict[str, float]:
-    names = (*JOB_CLASSES, "dead_letters") if dead else JOB_CLASSES
-    return dict.fromkeys(names, checked_days(days) * DAY_SECONDS)
 
 
 def _prune_class(

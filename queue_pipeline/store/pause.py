@@ -85,8 +85,6 @@ WHERE p.pause_id = (SELECT pause_id FROM pause WHERE ended_at IS NOT NULL AND re
 RETURNING p.pause_id
 """
 
-PARKED_SQL = "SELECT count(*) FROM (SELECT FROM job WHERE parked LIMIT :limit) p"
-
 
 @dataclass(frozen=True)
 class Pause:
@@ -158,11 +156,6 @@ def unpark(tx: Tx, *, limit: int) -> int:
 def release(tx: Tx, *, settle_seconds: float) -> bool:
     """Note that nothing of the oldest ended pause is parked any more; False while something may still come, or none is."""
     return tx.execute(sa.text(RELEASED_SQL), {"settle_seconds": settle_seconds}).scalar_one_or_none() is not None
-
-
-def count_parked(tx: Tx, *, limit: int) -> int:
-    """How many jobs are parked, counted up to `limit`."""
-    return int(tx.execute(sa.text(PARKED_SQL), {"limit": limit}).scalar_one())
 
 
 def notify(tx: Tx) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queue_pipeline.domain.allocation import ShardCapacity, allocation, with_headroom
+from queue_pipeline.domain.allocation import allocation, with_headroom
 
 loads = st.dictionaries(st.sampled_from([f"shard-{n:02d}" for n in range(8)]), st.integers(0, 100), min_size=1)
 
@@ -45,16 +45,11 @@ def test_a_shard_at_its_most_leaves_the_rest_to_others() -> None:
     assert share(1000, a=1, b=1) == {"a": (64, 4), "b": (64, 4)}
 
 
-def test_a_drain_has_at_most_its_part() -> None:
-    assert ShardCapacity(36, 3).workers_per_drain == 12
-    assert ShardCapacity(37, 3).workers_per_drain == 13
-
-
 @given(st.integers(1, 600), loads)
 def test_every_shard_has_one_and_nothing_is_lost(workers: int, need: dict[str, int]) -> None:
     parts = allocation(workers, need, drains_per_shard_max=4, workers_per_drain_max=16)
     assert sum(part.workers for part in parts.values()) == max(len(need), min(workers, 64 * len(need)))
-    assert all(1 <= part.workers <= 64 and part.workers_per_drain <= 16 for part in parts.values())
+    assert all(1 <= part.workers <= 64 and part.workers <= 16 * part.drains for part in parts.values())
 
 
 @given(st.integers(1, 600), loads)

@@ -1,15 +1,22 @@
-import pytest
 import sqlalchemy as sa
 
 from queue_pipeline import wiring
 from queue_pipeline.domain.dedupe import FOREVER, Dedupe
-from queue_pipeline.domain.errors import InvalidInput
+from queue_pipeline.domain.retention import DAY_SECONDS, JOB_CLASSES
 from queue_pipeline.engine.drain import DrainOptions, drain
 from queue_pipeline.engine.enqueue import NewJob, enqueue_many
 from queue_pipeline.engine.inbound import Acceptance, Delivery, accept
-from queue_pipeline.engine.pruning import count_prunable, prune
+from queue_pipeline.engine.pruning import count_classes, prune_classes
 from queue_pipeline.settings import Settings
 from queue_pipeline.store.session import Database
+
+
+def ages(days: int, *, dead: bool = False) -> dict[str, float]:
+    return dict.fromkeys((*JOB_CLASSES, "dead_letters") if dead else JOB_CLASSES, days * DAY_SECONDS)
+
+
+def prune(db: Database, *, days: int, dead: bool = False) -> int:
+    return sum(each.rows for each in prune_classes(db, ages(days, dead=dead)))
 
 
 def count(db: Database, table: str) -> int:
@@ -36,10 +43,10 @@ def test_old_jobs_go_in_batches_with_their_attempts(db: Database, settings: Sett
     work(db, settings, 25)
     finish(db, settings, days_ago=10)
     assert prune(db, days=30) == 0
-    assert count_prunable(db, days=9) == 25
-    seen: list[int] = []
-    assert prune(db, days=9, batch=10, on_batch=seen.append) == 25
-    assert seen == [10, 20, 25]
+    assert sum(count_classes(db, ages(9)).values()) == 25
+    seen: list[tuple[str, int]] = []
+    prune_classes(db, ages(9), batch=10, on_batch=lambda name, rows: seen.append((name, rows)))
+    assert seen == [("jobs", 10), ("jobs", 20), ("jobs", 25)]
     assert (count(db, "job"), count(db, "job_attempt")) == (0, 0)
 
 
@@ -69,8 +76,3 @@ def test_a_pruned_lead_is_still_recognised_and_its_outcome_stays(db: Database, s
     (again,) = accept(db, [delivery])
     assert again.acceptance is Acceptance.DUPLICATE
     assert (count(db, "job"), count(db, "job_step"), count(db, "lead_outcome")) == (0, 0, 1)
-
-
-def test_a_negative_age_is_refused(db: Database) -> None:
-    with pytest.raises(InvalidInput, match="days"):
-        prune(db, days=-1)

@@ -3,8 +3,9 @@
 import pytest
 
 from queue_pipeline.domain.errors import InvalidInput, NotFound
+from queue_pipeline.domain.retention import DAY_SECONDS, JOB_CLASSES
 from queue_pipeline.domain.trace import Gap, Trace
-from queue_pipeline.engine.pruning import prune
+from queue_pipeline.engine.pruning import prune_classes
 from queue_pipeline.engine.trace import is_number, trace
 from queue_pipeline.store.session import Database
 from queue_pipeline_tests.engine.records import ADDRESS, MESSAGE_ID, Records
@@ -319,7 +320,8 @@ def test_what_the_customer_saw_is_told_after_the_job_was_pruned(records: Records
     records.message(job, lead, "SENT", 1, 2, sent=2)
     with records.db.begin() as tx:
         tx.exec_driver_sql("UPDATE job SET finished_at = now() - interval '2 days'")
-    assert prune(records.db, days=1) == 1
+    pruned = prune_classes(records.db, dict.fromkeys(JOB_CLASSES, DAY_SECONDS))
+    assert sum(each.rows for each in pruned) == 1
     (story,) = trace(records.db, ADDRESS)
     assert (story.state, story.workspace, story.result) == ("PRUNED", "acme", "drafted for review")
     assert story.customer.startswith("the customer got one message (reply) 2.0 s after writing")
