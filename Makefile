@@ -16,7 +16,7 @@ up: $(VENV)/installed ## install if need be, start everything, show the logs unt
 	@exec $(BIN)/queue-pipeline up
 
 test: check ## everything that CI runs: the checks, then all tests
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --durations 20
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --max-worker-restart 0 --durations 20
 
 check: $(VENV)/installed-dev ## lint, format, types, import contracts (no tests)
 	$(BIN)/ruff check --quiet $(CODE)

@@ -42,6 +42,15 @@ else:
 _FLAG_DEFAULTS = dict(flags._defaults)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+    """A failure is named at once: a run that is cut off later has still told of it."""
+    if not report.failed:
+        return None
+    category = "failed" if report.when == "call" else "error"
+    return category, f"\n{category.upper()} {report.nodeid}\n", category.upper()
+
+
 @pytest.fixture(autouse=True)
 def _sending_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Providers and defaults of flags belong to the process; what one test sets, the next does not find."""

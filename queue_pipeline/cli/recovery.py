@@ -4,19 +4,31 @@ import click
 
 from queue_pipeline.cli.console import json_option, print_json, print_table, say
 from queue_pipeline.cli.session import opened
-from queue_pipeline.engine.recovery import sweep
+from queue_pipeline.domain.errors import InvalidInput
+from queue_pipeline.engine.recovery import observed, sweep
 
 
 @click.command("recover")
 @click.option("--dry-run", is_flag=True, help="Only say what would be recovered.")
 @click.option("--only", default=None, metavar="KEY", help="Only the finding with this key, e.g. run:12:345.")
+@click.option(
+    "--observed",
+    "list_observed",
+    is_flag=True,
+    help="Recover nothing; list what stood still in the last day while flag recovery.mode said observe.",
+)
 @json_option
-def recover_command(*, dry_run: bool, only: str | None, as_json: bool) -> None:
+def recover_command(*, dry_run: bool, only: str | None, list_observed: bool, as_json: bool) -> None:
     """Recover dead and stale function runs, orphaned dispatch windows and overdue jobs, now.
 
     Drains and the watch sensor do the same every few seconds; this works without them. Exit code 0, also when
     something was found and recovered.
     """
+    if list_observed:
+        if dry_run or only is not None:
+            raise InvalidInput("--observed", True, "It lists what was seen before; --dry-run and --only look now.")
+        _list_observed(as_json=as_json)
+        return
     with opened() as session:
         report = sweep(session.db, by="cli", only=only, dry_run=dry_run)
     if as_json:
@@ -26,6 +38,20 @@ def recover_command(*, dry_run: bool, only: str | None, as_json: bool) -> None:
     print_table(("Signal", "Shard", "Finding", "What", "Decision"), rows, empty="Nothing needs recovery.")
     if report.decisions and not dry_run:
         say(f"{sum(d.acted for d in report.decisions)} of {len(report.decisions)} findings were recovered.")
+
+
+def _list_observed(*, as_json: bool) -> None:
+    with opened() as session:
+        seen = observed(session.db)
+    if as_json:
+        print_json(seen)
+        return
+    columns = ("Signal", "Shard", "Finding", "First seen", "Last seen", "Seen by", "What")
+    rows = [
+        (each.signal, each.shard, each.finding_key, each.observed_at, each.last_seen_at, each.observed_by, each.would)
+        for each in seen
+    ]
+    print_table(columns, rows, empty="Recovery observed nothing in the last day.")
 
 
 commands: list[click.Command] = [recover_command]

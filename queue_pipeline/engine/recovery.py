@@ -20,7 +20,7 @@ from queue_pipeline.store import dispatch_window, function_run
 from queue_pipeline.store import recovery as store
 from queue_pipeline.store.dispatch_window import OpenWindow
 from queue_pipeline.store.function_run import LivingRun
-from queue_pipeline.store.recovery import GivenBack, HeldJob
+from queue_pipeline.store.recovery import GivenBack, HeldJob, Observation
 from queue_pipeline.store.session import Database, Tx
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,15 @@ def recovery_mode(database: Database) -> str:
     """The value of flag `recovery.mode`: enforce, observe or off. Raises DatabaseUnavailable."""
     with database.begin() as tx:
         return flags.value(tx, RECOVERY_MODE)
+
+
+def observed(database: Database, *, seconds: float = 86_400.0, limit: int = 1_000) -> list[Observation]:
+    """What stood still in the last so many seconds and was left alone because flag `recovery.mode` said observe.
+
+    Latest first, at most `limit`. Raises DatabaseUnavailable.
+    """
+    with database.begin() as tx:
+        return store.observations(tx, seconds=seconds, limit=limit)
 
 
 def sweep(

@@ -55,6 +55,7 @@ def test_every_command_can_speak_json(command: click.Command) -> None:
         (["drain", "--shard", "shard-99"], "shard-99"),
         (["drain", "--until-empty", "--seconds", "1"], "--until-empty"),
         (["recover", "--only", "nothing"], "only"),
+        (["recover", "--observed", "--dry-run"], "--dry-run and --only look now"),
         (["trace", " "], "QUERY"),
         (["trace", "nobody@example.com"], "QUERY"),
         (["ingest", "/no/such/file"], "FILE"),
@@ -81,6 +82,7 @@ NEED_A_DATABASE = [
     ["tasks"],
     ["shards"],
     ["recover"],
+    ["recover", "--observed"],
     ["trace", "1"],
     ["prune", "--older-than-days", "1"],
     ["drain", "--until-empty"],
@@ -91,7 +93,7 @@ NEED_A_DATABASE = [
 ]
 
 
-@pytest.mark.parametrize("arguments", NEED_A_DATABASE, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("arguments", NEED_A_DATABASE, ids=" ".join)
 def test_without_a_database_a_command_exits_with_2(
     run: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:

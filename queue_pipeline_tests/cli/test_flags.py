@@ -2,6 +2,7 @@ import pytest
 
 from queue_pipeline.store.session import Database
 from queue_pipeline_tests.cli.conftest import Command
+from queue_pipeline_tests.store.rows import a_function_run, a_job
 
 FLIP = ("flags", "set", "sends.enabled", "off")
 
@@ -51,3 +52,19 @@ def test_a_wrong_flip_is_a_sentence_and_changes_nothing(
     assert "Traceback" not in refused.err
     with db.begin() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM control_event").scalar_one() == 0
+
+
+def test_what_recovery_would_have_done_is_listed_and_the_job_left_alone(run: Command, db: Database) -> None:
+    assert run("recover", "--observed", "--json").data == []
+    assert run("flags", "set", "recovery.mode", "observe", "--why", "a first look").code == 0
+    with db.direct() as connection:
+        held_by = a_function_run(connection, shard="shard-00")
+        a_job(connection, "RUNNING", function_run_id=held_by)
+        connection.execute(b"UPDATE function_run SET lease_until = now() - interval '5 minutes'")
+    assert "flag recovery.mode is observe" in run("recover").out
+    (seen,) = run("recover", "--observed", "--json").data
+    assert (seen["shard"], seen["observed_by"]) == ("shard-00", "cli")
+    assert seen["would"].startswith(f"Function run {held_by} of shard-00")
+    assert f"run:{held_by}:" in run("recover", "--observed").out
+    with db.direct() as connection:
+        assert connection.execute("SELECT state FROM job").fetchall() == [("RUNNING",)]

@@ -211,7 +211,7 @@ class Bystander:
                 lambda: tx.execute(
                     sa.text(asked), {"c": function_run.PRESENCE_CLASS, "o": self.run_id}
                 ).scalar_one() == 0,
-                within=5, what="the server to notice that the session is gone",
+                within=30, what="the server to notice that the session is gone",
             )  # fmt: skip
 
     def close(self) -> None:

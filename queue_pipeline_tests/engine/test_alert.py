@@ -415,7 +415,7 @@ def test_an_evaluator_that_stops_in_the_middle_holds_up_the_others_for_seconds_o
             "SELECT pg_try_advisory_xact_lock(hashtext('queue_pipeline.alert'), hashtext(current_database()))"
         )
         first = evaluate(db, alerting, by="other")
-        eventually(lambda: evaluate(db, alerting, by="other").evaluated, within=10, what="the stopped session to end")
+        eventually(lambda: evaluate(db, alerting, by="other").evaluated, within=30, what="the stopped session to end")
         stopped.close()
     assert not first.evaluated
     assert trouble.incidents() == [("stale_run", 1, "firing")]

@@ -73,7 +73,7 @@ class Gate:
             self._kitchen.rows(f"UPDATE job SET {column} = {column} - make_interval(mins => :m)", m=int(minutes_ago))
 
     def until(self, count: int) -> None:
-        eventually(lambda: self.at_once == count, within=10, what=f"{count} handlers at once")
+        eventually(lambda: self.at_once == count, within=30, what=f"{count} handlers at once")
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def lock_storm(db: Database, sessions: int = 6) -> Iterator[None]:
             holder.execute("SELECT FROM storm FOR UPDATE")
             for waiter in waiters:
                 pool.submit(wait, waiter)
-            eventually(lambda: waiting_for_locks(db) == sessions, within=10, what="everybody to wait")
+            eventually(lambda: waiting_for_locks(db) == sessions, within=30, what="everybody to wait")
             yield
         finally:
             holder.close()
@@ -186,7 +186,7 @@ def test_fewer_workers_take_effect_when_handlers_end(kitchen: Kitchen, gate: Gat
     gate.until(8)
     capacity.override(kitchen.db, POLICY, workers=1, hours=1, **WHO)
     eventually(
-        lambda: capacity.status(kitchen.db, POLICY).running == 1, within=10, what="the drain to have heard of it"
+        lambda: capacity.status(kitchen.db, POLICY).running == 1, within=30, what="the drain to have heard of it"
     )
     assert gate.at_once == 8
     kitchen.opened.set()
@@ -216,7 +216,7 @@ def test_an_override_holds_at_once_and_ends_by_the_databases_clock(kitchen: Kitc
     assert look(kitchen.db)[0] == "The capacity override by Ada is over."
     ended = kitchen.row("SELECT ended_by, end_reason FROM capacity_override")
     assert ended == {"ended_by": "clock", "end_reason": "its time was over"}
-    eventually(lambda: capacity.status(kitchen.db, POLICY).running == 2, within=10, what="as configured again")
+    eventually(lambda: capacity.status(kitchen.db, POLICY).running == 2, within=30, what="as configured again")
 
 
 def test_under_an_override_the_loop_keeps_its_own_number(kitchen: Kitchen, gate: Gate) -> None:
@@ -310,9 +310,9 @@ def test_two_drains_of_a_shard_share_its_workers(kitchen: Kitchen, gate: Gate) -
     kitchen.start(concurrency=2)
     gate.until(7)
     kitchen.start(concurrency=2)
-    eventually(lambda: living(kitchen.db) == 2, within=10, what="two drains")
+    eventually(lambda: living(kitchen.db) == 2, within=30, what="two drains")
     eventually(lambda: [row.workers for row in kitchen.rows(
-        "SELECT workers FROM function_run ORDER BY function_run_id")] == [4, 3], within=10, what="a part each")  # fmt: skip
+        "SELECT workers FROM function_run ORDER BY function_run_id")] == [4, 3], within=30, what="a part each")  # fmt: skip
     assert capacity.status(kitchen.db, POLICY).running == 7
 
 
@@ -322,7 +322,7 @@ def test_dispatch_opens_as_many_windows_as_the_workers_need_one_for_each_tile(ki
     capacity.override(kitchen.db, policy, workers=40, hours=1, **WHO)
     drains = [Bystander(kitchen.db)]
     for count in (2, 3):
-        (key,) = eventually(lambda: [key for key in windows(kitchen.db) if key], within=5, what="one window more")
+        (key,) = eventually(lambda: [key for key in windows(kitchen.db) if key], within=30, what="one window more")
         assert windows(kitchen.db) == [None], "it waits for that one to be taken"
         kitchen.rows(
             "UPDATE dispatch_window SET state = 'MISSED', closed_at = now(), reason = 'test' WHERE state = 'OPEN'"

@@ -346,7 +346,7 @@ def test_two_transactions_with_one_key_make_one_job(noop: Kitchen, db: Database,
         pid = other.info.backend_pid
         eventually(
             lambda: noop.rows("SELECT 1 FROM pg_stat_activity WHERE pid = :p AND wait_event_type = 'Lock'", p=pid),
-            within=10, what="the second transaction to wait for the first",
+            within=30, what="the second transaction to wait for the first",
         )  # fmt: skip
         getattr(one, first_ends)()
         second = waiting.result(10)

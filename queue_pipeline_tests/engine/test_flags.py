@@ -9,8 +9,7 @@ from queue_pipeline.domain.canary import CanaryPlan
 from queue_pipeline.domain.errors import InvalidInput
 from queue_pipeline.domain.flag import DRAFTS_AUTO_SEND, DRAIN_PARALLEL, FLAGS, RECOVERY_MODE
 from queue_pipeline.engine import canary, flags
-from queue_pipeline.engine.recovery import sweep
-from queue_pipeline.store import recovery as recovery_store
+from queue_pipeline.engine.recovery import observed, sweep
 from queue_pipeline.store.session import Database
 from queue_pipeline_tests.engine.canaries import SHORT, WHO
 from queue_pipeline_tests.engine.kitchen import Kitchen
@@ -117,8 +116,7 @@ def test_recovery_that_observes_says_once_what_it_would_have_done_and_then_does_
         assert decision.detail == "nothing was done: flag recovery.mode is observe"
     assert (kitchen.state(job), kitchen.rows("SELECT state FROM function_run")) == ("RUNNING", [("RUNNING",)])
     assert kitchen.rows("SELECT 1 FROM recovery_decision") == []
-    with db.begin() as tx:
-        (seen,) = recovery_store.observations(tx, seconds=60, limit=10)
+    (seen,) = observed(db)
     assert (seen.observed_by, seen.signal, seen.shard) == ("watch sensor", "dead", "shard-00")
     assert seen.would.startswith(f"Function run {run} of shard-00")
     assert seen.last_seen_at > seen.observed_at

@@ -72,7 +72,7 @@ def test_dead_rows_that_a_held_snapshot_keeps_are_counted(db: Database) -> None:
         worst = read(db, replace(Limits(), dead_rows_limit=limit)).worst
         return None if worst is None else (worst.table, worst.is_too_many)
 
-    eventually(lambda: dead(300) == ("workspace_lane", True), within=10, what="the statistics to arrive")
+    eventually(lambda: dead(300) == ("workspace_lane", True), within=30, what="the statistics to arrive")
     assert dead(1_000) == ("workspace_lane", False)
 
 

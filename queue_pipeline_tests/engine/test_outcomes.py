@@ -49,10 +49,10 @@ def test_whatever_a_handler_returns_its_job_has_succeeded(kitchen: Kitchen, retu
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
 def test_whatever_a_handler_raises_is_a_failed_attempt_that_is_retried(kitchen: Kitchen, error: BaseException) -> None:
-    kitchen.handle("bad", raising(error), max_attempts=2, deadline_seconds=5)
+    kitchen.handle("bad", raising(error), max_attempts=2, deadline_seconds=60)
     (job_id,) = kitchen.put("bad")
     kitchen.start()
-    kitchen.until(job_id, "DEAD", within=4)  # well before the deadline: the slot has not been lost
+    kitchen.until(job_id, "DEAD", within=30)  # well before the deadline: the slot has not been lost
     assert kitchen.outcomes(job_id) == ["RETRY", "RETRY"]
     attempt = kitchen.attempt(job_id)
     assert attempt["error_class"] == type(error).__name__
@@ -173,12 +173,12 @@ def test_a_handler_gets_its_payload_as_its_model(kitchen: Kitchen) -> None:
 def test_a_payload_that_no_longer_fits_its_model_is_a_dead_letter_without_retries(
     kitchen: Kitchen, model: type[pydantic.BaseModel]
 ) -> None:
-    kitchen.handle("order", lambda ctx, order: None, deadline_seconds=5)
+    kitchen.handle("order", lambda ctx, order: None, deadline_seconds=60)
     (job_id,) = kitchen.put("order", payload={"number": "seven" if model is Order else 7})
     kitchen.registry = Registry()
-    kitchen.handle("order", lambda ctx, order: None, payload=model, deadline_seconds=5)
+    kitchen.handle("order", lambda ctx, order: None, payload=model, deadline_seconds=60)
     kitchen.start()
-    kitchen.until(job_id, "DEAD", within=4)
+    kitchen.until(job_id, "DEAD", within=30)
     assert kitchen.outcomes(job_id) == ["FAILED"]
     assert "seven" not in kitchen.job(job_id)["last_error"]
 

@@ -91,10 +91,10 @@ def test_a_running_drain_hears_of_a_pause_at_once_and_ends_nothing(kitchen: Kitc
     (pid,) = (row[0] for row in kitchen.rows("SELECT function_run_id FROM function_run WHERE state = 'RUNNING'"))
     kitchen.put("note", 3)
     kitchen.opened.set()
-    eventually(lambda: len(ended) == 1 and kitchen.states().get("SUCCEEDED") == 1, within=10, what="what ran to end")
+    eventually(lambda: len(ended) == 1 and kitchen.states().get("SUCCEEDED") == 1, within=30, what="what ran to end")
     assert order == []
     go_on(kitchen, "everything")
-    eventually(lambda: len(order) == 3, within=10, what="the rest to be claimed")
+    eventually(lambda: len(order) == 3, within=30, what="the rest to be claimed")
     assert drain.finish().function_run_id == pid
 
 

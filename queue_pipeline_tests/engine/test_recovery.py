@@ -280,14 +280,14 @@ def test_a_living_drain_whose_connection_broke_is_not_taken_for_dead(kitchen: Ki
 
 
 def test_a_drain_whose_session_is_ended_takes_its_lock_again_at_once(kitchen: Kitchen) -> None:
-    started = kitchen.start(limits=replace(BRISK, heartbeat_seconds=10))
-    eventually(lambda: kitchen.rows("SELECT 1 FROM function_run"), within=10, what="the drain to begin")
+    started = kitchen.start(limits=replace(BRISK, heartbeat_seconds=60, lease_seconds=180))
+    eventually(lambda: kitchen.rows("SELECT 1 FROM function_run"), within=30, what="the drain to begin")
     locked = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = :c AND granted"
-    before = eventually(lambda: kitchen.rows(locked, c=function_run.PRESENCE_CLASS), within=10, what="the lock")[0].pid
+    before = eventually(lambda: kitchen.rows(locked, c=function_run.PRESENCE_CLASS), within=30, what="the lock")[0].pid
     kitchen.rows("SELECT pg_terminate_backend(:pid)", pid=before)
     eventually(
         lambda: {row.pid for row in kitchen.rows(locked, c=function_run.PRESENCE_CLASS)} - {before},
-        within=5,  # long before its next heartbeat
+        within=30,  # long before its next heartbeat
         what="the lock to be held again",
     )
     assert started.finish().end_reason == "stopped"

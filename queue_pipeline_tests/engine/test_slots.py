@@ -40,7 +40,7 @@ class Work:
             self.slots.finished(message[0])
 
     def until_started(self, count: int) -> None:
-        eventually(lambda: self.started >= count, within=10, what=f"{count} handlers to have started")
+        eventually(lambda: self.started >= count, within=30, what=f"{count} handlers to have started")
         assert self.started == count
 
 

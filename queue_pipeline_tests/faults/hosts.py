@@ -165,7 +165,7 @@ def _remove_namespace(name: str) -> None:
     for pid in _ip("netns", "pids", name).split():
         with suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
-    eventually(lambda: not _ip("netns", "pids", name).split(), within=10, what=f"{name} to be empty")
+    eventually(lambda: not _ip("netns", "pids", name).split(), within=30, what=f"{name} to be empty")
     _ip("netns", "del", name)
 
 

@@ -38,7 +38,7 @@ def test_after_sigkill_in_mid_batch_the_next_drain_runs_the_orphans_first_and_no
             within=30,
             what="four ends",
         )
-        eventually(lambda: evidence.states()["RUNNING"] > 0, within=5, what="jobs in hand")
+        eventually(lambda: evidence.states()["RUNNING"] > 0, within=30, what="jobs in hand")
         first.kill()
         first.wait()
     orphans = {row[0] for row in evidence.ask("SELECT job_id FROM job WHERE state = 'RUNNING'")}
@@ -75,7 +75,7 @@ def test_a_drain_frozen_beyond_its_lease_is_recovered_and_its_late_writes_are_re
         frozen.send_signal(signal.SIGSTOP)
         eventually(
             lambda: [d for d in recovery.sweep(db, by="test", limits=QUICK_LEASE).decisions if d.acted],
-            within=15,
+            within=30,
             what="the frozen run to be recovered",
         )
         assert evidence.one("SELECT end_reason FROM function_run WHERE state = 'RECOVERED'") == "lease_expired"
@@ -109,7 +109,7 @@ def test_handlers_that_never_return_in_every_slot_hold_neither_their_shard_nor_a
                 )
                 == 4
             ),
-            within=10,
+            within=30,
             what="a sample of each hanging handler",
         )
         evidence.await_states({"SUCCEEDED": 8}, within=30)

@@ -41,7 +41,7 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        eventually(lambda: server.started, within=10, what="uvicorn to start")
+        eventually(lambda: server.started, within=30, what="uvicorn to start")
         with client_of(listening.getsockname()[1]) as client:
             yield client
         server.should_exit = True

@@ -34,7 +34,7 @@ def test_shards_do_not_wait_for_each_other(drains: InlineDrains) -> None:
 def test_a_drain_that_ended_is_reaped_and_its_shard_free_again() -> None:
     drains = InlineDrains(lambda shard: ["true"])
     first = drains.start("shard-00")
-    eventually(lambda: drains.running == 0, within=10, what="the drain to be reaped")
+    eventually(lambda: drains.running == 0, within=30, what="the drain to be reaped")
     assert first.pid is not None
     assert not psutil.pid_exists(first.pid)
     assert drains.start("shard-00").started

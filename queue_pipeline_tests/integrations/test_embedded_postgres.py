@@ -92,7 +92,7 @@ def test_a_killed_server_starts_again_with_everything_that_was_committed(home: P
     with psycopg.connect(embedded.embedded_url(home)) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
     os.kill(_postmaster_pid(home), signal.SIGKILL)
-    eventually(lambda: not embedded.is_running(home), within=10, what="the server to be gone")
+    eventually(lambda: not embedded.is_running(home), within=30, what="the server to be gone")
     eventually(lambda: embedded.start(home), within=30, what="the server to start again")
     with psycopg.connect(embedded.embedded_url(home)) as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)

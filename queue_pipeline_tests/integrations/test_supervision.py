@@ -93,7 +93,7 @@ def test_what_a_killed_supervisor_leaves_behind_is_ended_before_the_next(
     own_pid = supervisor.pid()
     assert own_pid is not None
     os.kill(own_pid, signal.SIGKILL)
-    eventually(lambda: supervisor.pid() is None, within=10, what="the supervisor to be gone")
+    eventually(lambda: supervisor.pid() is None, within=30, what="the supervisor to be gone")
     assert left in {process.pid for process in supervisor.descendants()}
     supervisor.end_leftovers(programs)
     assert supervisor.descendants() == []

@@ -23,7 +23,7 @@ def until_somebody_waits(db: Database, future: Future[Any], sessions: int = 1) -
             row = watcher.execute(WAITING_SQL).fetchone()
             return row is not None and row[0] >= sessions
 
-        eventually(waits, within=10, what=f"{sessions} sessions to wait for a lock")
+        eventually(waits, within=30, what=f"{sessions} sessions to wait for a lock")
 
 
 def until_it_waits_or_ends(db: Database, future: Future[Any]) -> None:
@@ -34,7 +34,7 @@ def until_it_waits_or_ends(db: Database, future: Future[Any]) -> None:
             row = watcher.execute(WAITING_SQL).fetchone()
             return future.done() or (row is not None and row[0] >= 1)
 
-        eventually(settled, within=10, what="the session to end or to wait for a lock")
+        eventually(settled, within=30, what="the session to end or to wait for a lock")
 
 
 __all__ = ["ThreadPoolExecutor", "until_it_waits_or_ends", "until_somebody_waits"]

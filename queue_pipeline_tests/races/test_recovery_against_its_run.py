@@ -271,7 +271,7 @@ def test_a_drain_that_stands_still_in_the_middle_of_an_exchange_holds_up_no_reco
         frozen.execute("BEGIN")
         frozen.execute(hold)
     held = "SELECT 1 FROM pg_locks WHERE relation = 'function_run'::regclass AND mode = 'RowShareLock'"
-    eventually(lambda: kitchen.rows(held), within=10, what="the function run to be held")
+    eventually(lambda: kitchen.rows(held), within=30, what="the function run to be held")
     monkeypatch.setattr(recovery, "_STUCK_SECONDS", 0.0)
     with ThreadPoolExecutor(1) as pool:
         (decision,) = pool.submit(sweep, kitchen.db, by="test", limits=LIMITS).result(20).decisions
