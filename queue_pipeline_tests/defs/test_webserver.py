@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 from queue_pipeline_tests.defs.test_definitions import ROOT
 from queue_pipeline_tests.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("webserver")  # two servers, started once
 PASSWORD = "correct hörse: battery"
 PUBLIC = "https://queue.example.com"
 EVIL = "http://evil.example"

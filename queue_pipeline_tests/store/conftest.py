@@ -1,10 +1,22 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from queue_pipeline.store.session import SCHEMA, Direct
 from queue_pipeline_tests.store.rows import scratch_database
+
+
+_HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """A module's tests stay on one xdist worker, for most modules fill a database once that all their tests read."""
+    for item in items:
+        if item.path.parent == _HERE:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="module")
