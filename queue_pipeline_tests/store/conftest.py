@@ -7,7 +7,6 @@ import pytest
 from queue_pipeline.store.session import SCHEMA, Direct
 from queue_pipeline_tests.store.rows import scratch_database
 
-
 _HERE = Path(__file__).parent
 
 
