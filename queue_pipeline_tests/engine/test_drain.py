@@ -185,13 +185,14 @@ def test_a_successor_that_does_not_come_does_not_keep_a_drain_forever(busy: Kitc
 
 
 def test_a_drain_past_its_budget_can_still_be_told_to_stop(busy: Kitchen) -> None:
-    busy.put("slow", 1)
-    started = busy.start(budget_seconds=0.2, limits=replace(BRISK, handover_seconds=0.1))
-    eventually(lambda: busy.states() == {"RUNNING": 1}, within=20, what="the job to run")
-    eventually(lambda: started.progress and started.progress[-1].seconds > 0.2, within=20, what="the budget to be over")
+    busy.put("slow", 5)
+    started = busy.start(budget_seconds=0.2, concurrency=1, hand_over=True, limits=replace(BRISK, handover_seconds=0.1))
+    eventually(lambda: busy.states().get("RUNNING"), within=20, what="the job to run")
+    handed_over = "SELECT 1 FROM dispatch_window WHERE state = 'OPEN'"
+    eventually(lambda: busy.rows(handed_over), within=20, what="the budget to be over")
     report = started.finish()  # well before the handler's deadline of 30 s
     assert report.seconds < 20
-    assert busy.states() == {"PENDING": 1}
+    assert busy.states() == {"PENDING": 5}
 
 
 def test_a_stopped_drain_gives_running_handlers_a_grace_and_the_rest_back(kitchen: Kitchen) -> None:
