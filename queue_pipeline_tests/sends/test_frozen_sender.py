@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 
+import psutil
 import pytest
 
 from queue_pipeline import enqueue
@@ -42,6 +43,8 @@ def test_a_sender_that_wakes_up_too_late_does_not_call_the_provider(
         try:
             assert told.poll(60), "the sender never came to the point"
             assert process.pid is not None
+            frozen = psutil.Process(process.pid)  # it tells before it stops, and must not be woken in between
+            eventually(lambda: frozen.status() == psutil.STATUS_STOPPED, within=30, what="the sender to stand still")
             if point == "before begin":  # its transaction is open: nobody else sees an attempt
                 assert reconcile(db, by="test", limits=LIMITS).done == {}
                 os.kill(process.pid, signal.SIGCONT)
