@@ -74,7 +74,7 @@ def test_a_slow_job_does_not_delay_the_others(busy: Kitchen) -> None:
 
 def test_no_more_handlers_run_at_once_than_the_concurrency(kitchen: Kitchen) -> None:
     now, most, lock = [0], [0], threading.Lock()
-    gate = threading.Barrier(3, timeout=10)
+    gate = threading.Barrier(3, timeout=30)
 
     def handler(ctx: JobContext, payload: Any) -> None:
         with lock:
@@ -209,7 +209,7 @@ def test_a_stopped_drain_gives_running_handlers_a_grace_and_the_rest_back(kitche
     eventually(lambda: kitchen.states() == {"SUCCEEDED": len(warm)}, within=20, what="the quick jobs to end")
     slow_ids = kitchen.put("slow", 12)
     for _ in range(2):
-        assert entered.acquire(timeout=10)
+        assert entered.acquire(timeout=30)
     started.stop.set()
     eventually(lambda: kitchen.states().get("RUNNING") == 2, within=30, what="unstarted jobs to go back")
     kitchen.opened.set()

@@ -181,7 +181,7 @@ def test_what_is_left_while_the_poster_posts_goes_into_its_next_message(
     poster = NotificationPoster(db, sink_of(slack, pause=0.5), by="test")
     leave(trouble, 1)
     poster.wake()
-    assert slack.accepted.wait(10)
+    assert slack.accepted.wait(30)
     leave(trouble, 10, first=2)
     poster.wake()
     eventually(lambda: undelivered(trouble) == 0, within=20, what="all notices to be delivered")

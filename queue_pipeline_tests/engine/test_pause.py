@@ -86,7 +86,7 @@ def test_a_running_drain_hears_of_a_pause_at_once_and_ends_nothing(kitchen: Kitc
     order = noted(kitchen)
     kitchen.put("slow", 1)
     drain = kitchen.start()
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
     stop(kitchen, "everything")
     (pid,) = (row[0] for row in kitchen.rows("SELECT function_run_id FROM function_run WHERE state = 'RUNNING'"))
     kitchen.put("note", 3)

@@ -337,7 +337,7 @@ def test_a_promotion_lets_a_drain_that_stands_at_the_cap_go_on(
     with watched.db.direct() as listener:
         listener.execute("LISTEN queue_pipeline")
         watched.tick()
-        assert "due" in [each.payload for each in listener.notifies(timeout=10, stop_after=1)]
+        assert "due" in [each.payload for each in listener.notifies(timeout=30, stop_after=1)]
     assert len(claimer.claim(size=200)) == 36
 
 

@@ -35,7 +35,7 @@ class Work:
         for _ in range(count):
             self._gate.release()
         for _ in range(count):
-            message = self.mailbox.get(timeout=10)
+            message = self.mailbox.get(timeout=30)
             assert message is not None
             self.slots.finished(message[0])
 

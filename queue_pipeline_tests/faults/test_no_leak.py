@@ -45,7 +45,6 @@ from queue_pipeline_tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
 ]
 

@@ -36,7 +36,6 @@ from queue_pipeline_tests.waiting import eventually
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.xdist_group("up"),  # a Dagster of its own: one at a time is enough for two cores
-    pytest.mark.timeout(600),
     pytest.mark.skipif(why_not() is not None, reason=f"no hosts can be made: {why_not()}"),
 ]
 

@@ -24,7 +24,7 @@ from queue_pipeline.integrations import embedded_postgres
 from queue_pipeline.integrations.supervision import Supervisor
 from queue_pipeline_tests.waiting import eventually
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("up"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("up")]
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -180,7 +180,7 @@ def test_a_killed_up_is_followed_by_one_that_goes_on_with_its_processes(system: 
     job_id = system.enqueue(steps=150)
     eventually((system.home / "began").exists, within=90, what="the job to be running")
     first.kill()
-    first.wait(10)
+    first.wait(30)
     second = system.up()
     assert {name: _pid(system, name) for name in before} == before
     eventually(lambda: system.state_of(job_id) == "SUCCEEDED", within=120, what="the job to be done")

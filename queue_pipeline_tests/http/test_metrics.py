@@ -87,14 +87,14 @@ def test_many_scrapes_at_once_cost_one_measurement(db: Database) -> None:
     reader = HealthReader(measure)
 
     def scrape() -> None:
-        everyone_came.wait(timeout=10)
+        everyone_came.wait(timeout=30)
         reader.read()
 
     with ThreadPoolExecutor(8) as pool:
         scrapes = [pool.submit(scrape) for _ in range(8)]
-        everyone_came.wait(timeout=10)
+        everyone_came.wait(timeout=30)
         for each in scrapes:
-            each.result(timeout=10)
+            each.result(timeout=30)
     assert measured == [1]
 
 
