@@ -9,15 +9,14 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
+from secrets import token_hex
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine import flags
@@ -26,6 +25,8 @@ from queue_pipeline.integrations import embedded_postgres
 from queue_pipeline.settings import Settings, environment_name
 from queue_pipeline.store import migrate
 from queue_pipeline.store.session import Database
+from queue_pipeline_tests import databases
+from queue_pipeline_tests.engine.planted import Planted, planting_unguarded
 from queue_pipeline_tests.waiting import eventually
 
 #: Whatever the developer's shell or `.env` says, tests start from the defaults; so do the processes they start.
@@ -39,6 +40,8 @@ if _SERVER:
 else:
     _SERVER = os.environ.get("QP_TEST_SERVER_URL")
 
+_PREFIX = "qp-tests-"
+_NO_LONGER_STARTING_SECONDS = 600.0
 _FLAG_DEFAULTS = dict(flags._defaults)
 
 
@@ -88,10 +91,10 @@ def template_database(server_url: str, shared_dir: Path) -> Iterator[str]:
     """Name of a migrated database to copy from; made by the first worker, dropped by each session's last."""
     with _locked(shared_dir / "template.lock"):
         marker = shared_dir / "template-name"
-        if not marker.exists() or not _exists(server_url, marker.read_text()):
-            name = f"qp_template_{uuid4().hex[:12]}"
-            _create(server_url, name)
-            migrate.upgrade(_url_of(server_url, name))
+        if not marker.exists() or not databases.exists(server_url, marker.read_text()):
+            name = f"qp_template_{token_hex(6)}"
+            databases.create(server_url, name)
+            migrate.upgrade(databases.url_of(server_url, name))
             marker.write_text(name)
     with (shared_dir / "template.users").open("ab") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
@@ -101,20 +104,20 @@ def template_database(server_url: str, shared_dir: Path) -> Iterator[str]:
         except BlockingIOError:
             return
         with _locked(shared_dir / "template.lock"):
-            _drop(server_url, marker.read_text())
+            databases.drop(server_url, marker.read_text())
 
 
 @pytest.fixture
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     """A fresh migrated database; dropped afterwards, whoever is still connected."""
-    with _scratch_database(server_url, template_database) as url:
+    with databases.scratch_database(server_url, template_database) as url:
         yield url
 
 
 @pytest.fixture
 def blank_database_url(server_url: str) -> Iterator[str]:
     """A fresh database without any schema of ours, for migrations."""
-    with _scratch_database(server_url, None) as url:
+    with databases.scratch_database(server_url, None) as url:
         yield url
 
 
@@ -124,6 +127,13 @@ def db(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def planted(db: Database) -> Iterator[Planted]:
+    """Where duplicates can be planted, because nothing guards against them any more."""
+    with planting_unguarded(db) as planted:
+        yield planted
 
 
 @pytest.fixture
@@ -151,7 +161,9 @@ def _shared_home(shared_dir: Path) -> Path:
     with _locked(shared_dir / "home.lock"):
         marker = shared_dir / "home-path"
         if not marker.exists() or not Path(marker.read_text()).is_dir():
-            place = Path(tempfile.mkdtemp(prefix="qp-tests-", dir=_memory()))
+            memory = _memory()
+            _forget_ended_runs(memory or Path(tempfile.gettempdir()))
+            place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=memory))
             place.chmod(0o755)
             home = place / "home"
             home.mkdir()
@@ -167,44 +179,17 @@ def _memory() -> Path | None:
     return memory
 
 
+def _forget_ended_runs(where: Path) -> None:
+    """A run that was killed leaves its server's files, which fill the memory."""
+    for place in where.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another session may be at it too
+            old = time.time() - place.stat().st_mtime > _NO_LONGER_STARTING_SECONDS
+            if old and not embedded_postgres.is_running(place / "home"):
+                shutil.rmtree(place)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _scratch_database(server_url: str, template: str | None) -> Iterator[str]:
-    name = f"qp_test_{uuid4().hex[:12]}"
-    _create(server_url, name, template)
-    try:
-        yield _url_of(server_url, name)
-    finally:
-        _drop(server_url, name)
-
-
-def _url_of(server_url: str, database: str) -> str:
-    parts = urlsplit(server_url)
-    # urlunsplit drops the empty authority of postgresql:///name, which libpq needs
-    return (
-        urlunsplit(parts._replace(path=f"/{database}")) if parts.netloc else f"postgresql:///{database}?{parts.query}"
-    )
-
-
-def _create(server_url: str, name: str, template: str | None = None) -> None:
-    # Files are copied as they are: by way of the WAL, the default, a copy of the schema costs six times as much.
-    copy = " TEMPLATE {} STRATEGY FILE_COPY"
-    source = sql.SQL(copy).format(sql.Identifier(template)) if template else sql.SQL("")
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)) + source)
-
-
-def _drop(server_url: str, name: str) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _exists(server_url: str, name: str) -> bool:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None

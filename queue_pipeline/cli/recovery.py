@@ -7,6 +7,8 @@ from queue_pipeline.cli.session import opened
 from queue_pipeline.domain.errors import InvalidInput
 from queue_pipeline.engine.recovery import observed, sweep
 
+_LISTED_MAX = 1_000
+
 
 @click.command("recover")
 @click.option("--dry-run", is_flag=True, help="Only say what would be recovered.")
@@ -42,7 +44,7 @@ def recover_command(*, dry_run: bool, only: str | None, list_observed: bool, as_
 
 def _list_observed(*, as_json: bool) -> None:
     with opened() as session:
-        seen = observed(session.db)
+        seen = observed(session.db, limit=_LISTED_MAX)
     if as_json:
         print_json(seen)
         return
@@ -52,6 +54,8 @@ def _list_observed(*, as_json: bool) -> None:
         for each in seen
     ]
     print_table(columns, rows, empty="Recovery observed nothing in the last day.")
+    if len(seen) == _LISTED_MAX:
+        say(f"These are the latest {_LISTED_MAX}; there may be more.")
 
 
 commands: list[click.Command] = [recover_command]

@@ -15,6 +15,7 @@ from queue_pipeline.domain.errors import DatabaseUnavailable, InvalidInput
 from queue_pipeline.domain.flag import ENFORCE, OBSERVE, RECOVERY_MODE
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.domain.recovery import Life, Signal, sentence, signal_of
+from queue_pipeline.domain.retention import DAY_SECONDS
 from queue_pipeline.engine import flags
 from queue_pipeline.store import dispatch_window, function_run
 from queue_pipeline.store import recovery as store
@@ -88,7 +89,7 @@ def recovery_mode(database: Database) -> str:
         return flags.value(tx, RECOVERY_MODE)
 
 
-def observed(database: Database, *, seconds: float = 86_400.0, limit: int = 1_000) -> list[Observation]:
+def observed(database: Database, *, seconds: float = DAY_SECONDS, limit: int) -> list[Observation]:
     """What stood still in the last so many seconds and was left alone because flag `recovery.mode` said observe.
 
     Latest first, at most `limit`. Raises DatabaseUnavailable.

@@ -1,18 +1,8 @@
-from collections.abc import Iterator
-
 import pytest
 
-from queue_pipeline.store.session import Database
 from queue_pipeline_tests.cli.conftest import Command
-from queue_pipeline_tests.engine.planted import Planted, unguard
-from queue_pipeline_tests.engine.test_audit import alike_to_one_address, same_key_by_link
-
-
-@pytest.fixture
-def planted(db: Database) -> Iterator[Planted]:
-    with db.direct() as connection:
-        unguard(connection)
-        yield Planted(connection)
+from queue_pipeline_tests.engine.audit_plants import alike_to_one_address, same_key_by_link
+from queue_pipeline_tests.engine.planted import Planted
 
 
 def test_a_clean_period_exits_with_0(run: Command, planted: Planted) -> None:

@@ -68,3 +68,5 @@ def test_what_recovery_would_have_done_is_listed_and_the_job_left_alone(run: Com
     assert f"run:{held_by}:" in run("recover", "--observed").out
     with db.direct() as connection:
         assert connection.execute("SELECT state FROM job").fetchall() == [("RUNNING",)]
+        connection.execute(b"UPDATE recovery_observation SET last_seen_at = now() - interval '25 hours'")
+    assert run("recover", "--observed", "--json").data == []

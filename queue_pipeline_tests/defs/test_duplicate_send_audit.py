@@ -16,17 +16,16 @@ from queue_pipeline.defs.duplicate_send_audit import (
 )
 from queue_pipeline.domain.audit_check import CHECKS, LEGACY_NAME
 from queue_pipeline_tests.defs.conftest import Shell
-from queue_pipeline_tests.engine.planted import TEXT, Planted, unguard
-from queue_pipeline_tests.engine.test_audit import alike_to_one_address, same_key_by_link, unledgered
+from queue_pipeline_tests.engine.audit_plants import alike_to_one_address, same_key_by_link, unledgered
+from queue_pipeline_tests.engine.planted import TEXT, Planted, planting_unguarded
 
 GATES = {check.name for check in CHECKS if check.gates}
 
 
 @pytest.fixture
 def planted(shell: Shell) -> Iterator[Planted]:
-    with shell.db.direct() as connection:
-        unguard(connection)
-        yield Planted(connection)
+    with planting_unguarded(shell.db) as planted:
+        yield planted
 
 
 def today(planted: Planted) -> str:

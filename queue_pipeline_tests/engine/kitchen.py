@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from queue_pipeline import NewJob, enqueue_many
 from queue_pipeline.domain.claim import Claim
-from queue_pipeline.domain.drain import DrainOptions, DrainProgress, DrainReport
+from queue_pipeline.domain.drain import DrainOptions, DrainReport
 from queue_pipeline.domain.limits import Limits
 from queue_pipeline.engine.drain import drain
 from queue_pipeline.engine.handlers import HandlerSpec, Registry
@@ -120,14 +120,11 @@ class Drain:
         defaults = DrainOptions(SHARD, linger_seconds=60, budget_seconds=60, shards=1)
         self.options = replace(defaults, **options)
         self.stop = threading.Event()
-        self.progress: list[DrainProgress] = []
         self._future: Future[DrainReport] = Future()
 
         def run() -> None:
             try:
-                self._future.set_result(
-                    drain(db, registry, self.options, limits=limits, stop=self.stop, on_turn=self.progress.append)
-                )
+                self._future.set_result(drain(db, registry, self.options, limits=limits, stop=self.stop))
             except BaseException as error:  # noqa: BLE001 - handed to the test
                 self._future.set_exception(error)
 

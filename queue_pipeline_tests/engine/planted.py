@@ -158,3 +158,11 @@ def planting(db: Database) -> Iterator[Planted]:
     """Plants into a database that keeps its guards."""
     with db.direct() as connection:
         yield Planted(connection)
+
+
+@contextmanager
+def planting_unguarded(db: Database) -> Iterator[Planted]:
+    """Plants into a database whose guards are taken away."""
+    with planting(db) as planted:
+        unguard(planted.connection)
+        yield planted

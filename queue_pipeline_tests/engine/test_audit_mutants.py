@@ -1,6 +1,6 @@
 """The tests of the audit can fail: every clause of its statements, taken away, hides a plant or cries wolf."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,16 +8,8 @@ import pytest
 from queue_pipeline.engine.audit import audit_sends
 from queue_pipeline.store import audit as store
 from queue_pipeline.store.session import Database
-from queue_pipeline_tests.engine import test_audit as plants
-from queue_pipeline_tests.engine.planted import Planted, unguard
-
-
-@pytest.fixture
-def planted(db: Database) -> Iterator[Planted]:
-    with db.direct() as connection:
-        unguard(connection)
-        yield Planted(connection)
-
+from queue_pipeline_tests.engine import audit_plants as plants
+from queue_pipeline_tests.engine.planted import Planted
 
 NEVER = "AND false"
 #: code, clause, what it becomes, and the plant that is then missed

@@ -186,11 +186,13 @@ def test_a_successor_that_does_not_come_does_not_keep_a_drain_forever(busy: Kitc
 
 def test_a_drain_past_its_budget_can_still_be_told_to_stop(busy: Kitchen) -> None:
     busy.put("slow", 5)
-    started = busy.start(budget_seconds=0.2, concurrency=1, hand_over=True, limits=replace(BRISK, handover_seconds=0.1))
+    limits = replace(BRISK, handover_seconds=0.0)  # its loop ends where it hands over
+    started = busy.start(budget_seconds=0.2, concurrency=1, hand_over=True, limits=limits)
     eventually(lambda: busy.states().get("RUNNING"), within=20, what="the job to run")
     handed_over = "SELECT 1 FROM dispatch_window WHERE state = 'OPEN'"
     eventually(lambda: busy.rows(handed_over), within=20, what="the budget to be over")
     report = started.finish()  # well before the handler's deadline of 30 s
+    assert report.end_reason == "budget"
     assert report.seconds < 20
     assert busy.states() == {"PENDING": 5}
 

@@ -116,7 +116,7 @@ def test_recovery_that_observes_says_once_what_it_would_have_done_and_then_does_
         assert decision.detail == "nothing was done: flag recovery.mode is observe"
     assert (kitchen.state(job), kitchen.rows("SELECT state FROM function_run")) == ("RUNNING", [("RUNNING",)])
     assert kitchen.rows("SELECT 1 FROM recovery_decision") == []
-    (seen,) = observed(db)
+    (seen,) = observed(db, limit=10)
     assert (seen.observed_by, seen.signal, seen.shard) == ("watch sensor", "dead", "shard-00")
     assert seen.would.startswith(f"Function run {run} of shard-00")
     assert seen.last_seen_at > seen.observed_at

@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 from queue_pipeline.store.session import SCHEMA, Direct
-from queue_pipeline_tests.store.rows import scratch_database
+from queue_pipeline_tests.databases import scratch_database
 
 _HERE = Path(__file__).parent
 

@@ -1,30 +1,14 @@
 """Rows in any state, with the fields that the state demands filled in."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
-import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from queue_pipeline.store.session import Direct
 
 _RUNNING = {"fence": 1, "function_run_id": 1, "claimed_at": "now()", "deadline_at": "now()", "attempt": 1}
 _NOW = {"now()"}
-
-
-@contextmanager
-def scratch_database(server_url: str, template: str) -> Iterator[str]:
-    """A copy of the template for one module's tests; dropped afterwards."""
-    name = f"qp_test_{token_hex(6)}"
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        try:
-            yield make_conninfo(server_url, dbname=name)
-        finally:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def insert(connection: Direct, table: str, values: dict[str, Any], returning: str) -> int:

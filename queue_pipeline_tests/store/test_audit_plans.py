@@ -10,8 +10,8 @@ from psycopg.conninfo import make_conninfo
 
 from queue_pipeline.store import audit, audit_trail
 from queue_pipeline.store.session import SCHEMA, Direct
+from queue_pipeline_tests.databases import scratch_database
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
-from queue_pipeline_tests.store.rows import scratch_database
 
 #: 500 messages a day for 400 days, to 20,000 leads, half of them of drafts.
 FILL_SQL = """

@@ -10,8 +10,8 @@ from psycopg.conninfo import make_conninfo
 
 from queue_pipeline.store import capacity, dagster_run, health
 from queue_pipeline.store.session import SCHEMA, Direct
+from queue_pipeline_tests.databases import scratch_database
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
-from queue_pipeline_tests.store.rows import scratch_database
 
 FILL_SQL = """
 INSERT INTO workspace_lane (workspace, shard, ready)

@@ -24,9 +24,9 @@ from queue_pipeline.store import (
     starvation,
 )  # fmt: skip
 from queue_pipeline.store.session import SCHEMA, Direct
+from queue_pipeline_tests.databases import scratch_database
 from queue_pipeline_tests.store import rows
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
-from queue_pipeline_tests.store.rows import scratch_database
 
 FILL_SQL = """
 INSERT INTO workspace_lane (workspace, shard, ready)

@@ -9,8 +9,8 @@ from psycopg.conninfo import make_conninfo
 
 from queue_pipeline.store import quota, workspace
 from queue_pipeline.store.session import SCHEMA, Direct
+from queue_pipeline_tests.databases import scratch_database
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
-from queue_pipeline_tests.store.rows import scratch_database
 
 #: 2,000 workspaces of which 20 are watched, each of these for a day; 60,000 finished and 20,000 pending jobs; 50,000 messages.
 FILL_SQL = """

@@ -12,8 +12,8 @@ from psycopg.conninfo import make_conninfo
 
 from queue_pipeline.store import evidence, listing, outbound, outbox, reconcile
 from queue_pipeline.store.session import SCHEMA, Direct
+from queue_pipeline_tests.databases import scratch_database
 from queue_pipeline_tests.store.plans import explain, indexes_of, nodes, scanned_whole
-from queue_pipeline_tests.store.rows import scratch_database
 
 FILL_SQL = """
 INSERT INTO job (kind, workspace, state, run_at, first_due_at, finished_at, payload)

@@ -9,8 +9,8 @@ from psycopg.conninfo import make_conninfo
 
 from queue_pipeline.store import drill, queue_wait, trace
 from queue_pipeline.store.session import SCHEMA, Direct
+from queue_pipeline_tests.databases import scratch_database
 from queue_pipeline_tests.store.plans import explain, indexes_of, scanned_whole
-from queue_pipeline_tests.store.rows import scratch_database
 
 FILL_SQL = """
 INSERT INTO workspace_lane (workspace, shard) SELECT 'w' || n, 'shard-0' || (n % 4) FROM generate_series(0, 199) n;
