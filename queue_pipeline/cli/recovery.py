@@ -4,7 +4,6 @@ import click
 
 from queue_pipeline.cli.console import json_option, print_json, print_table, say
 from queue_pipeline.cli.session import opened
-from queue_pipeline.domain.errors import InvalidInput
 from queue_pipeline.engine.recovery import observed, sweep
 
 _LISTED_MAX = 1_000
@@ -28,7 +27,7 @@ def recover_command(*, dry_run: bool, only: str | None, list_observed: bool, as_
     """
     if list_observed:
         if dry_run or only is not None:
-            raise InvalidInput("--observed", True, "It lists what was seen before; --dry-run and --only look now.")
+            raise click.UsageError("--observed lists what was seen before; --dry-run and --only look now.")
         _list_observed(as_json=as_json)
         return
     with opened() as session:
@@ -48,7 +47,7 @@ def _list_observed(*, as_json: bool) -> None:
     if as_json:
         print_json(seen)
         return
-    columns = ("Signal", "Shard", "Finding", "First seen", "Last seen", "Seen by", "What")
+    columns = ("Signal", "Shard", "Finding", "First seen", "Last seen", "Seen by", "What recovery would have done")
     rows = [
         (each.signal, each.shard, each.finding_key, each.observed_at, each.last_seen_at, each.observed_by, each.would)
         for each in seen

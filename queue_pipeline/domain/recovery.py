@@ -61,3 +61,17 @@ def sentence(signal: Signal, life: Life) -> str:
             return f"no progress for {life.progress_age:.0f} s although its heartbeat is {life.heartbeat_age:.0f} s old"
         case _:
             raise ValueError(f"{signal} is not a signal of a function run")
+
+
+def consequence(signal: Signal) -> str:
+    """What recovery does about it, said before it does."""
+    match signal:
+        case Signal.DEAD | Signal.LEASE_EXPIRED | Signal.STALE:
+            return (
+                "It would be fenced, its running jobs given back (dead letters after their last attempt),"
+                " and a successor opened if its shard has due work."
+            )
+        case Signal.ORPHANED:
+            return "It would be given up, and another window opened if its shard has due work."
+        case Signal.OVERDUE | Signal.UNOWNED:
+            return "Its claim would be revoked, and the job tried again, or a dead letter after its last attempt."

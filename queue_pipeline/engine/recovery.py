@@ -14,7 +14,7 @@ from queue_pipeline.domain.dispatch_window import WindowSource
 from queue_pipeline.domain.errors import DatabaseUnavailable, InvalidInput
 from queue_pipeline.domain.flag import ENFORCE, OBSERVE, RECOVERY_MODE
 from queue_pipeline.domain.limits import Limits
-from queue_pipeline.domain.recovery import Life, Signal, sentence, signal_of
+from queue_pipeline.domain.recovery import Life, Signal, consequence, sentence, signal_of
 from queue_pipeline.domain.retention import DAY_SECONDS
 from queue_pipeline.engine import flags
 from queue_pipeline.store import dispatch_window, function_run
@@ -118,7 +118,7 @@ def sweep(
         raise InvalidInput("only", only, "A finding's key looks like run:12:345, window:7 or job:9:345.")
     found = [f for f in findings(database, limits=limits) if only is None or f.key == only]
     if dry_run:
-        return SweepReport([RecoveryDecision(f, False, "dry run: nothing was changed") for f in found], by, True)
+        return _not_acted(found, "dry run: nothing was changed.", by)
     chosen = [finding for finding in found if act_on is None or act_on(finding)]
     mode = recovery_mode(database)
     if mode != ENFORCE:
@@ -137,14 +137,19 @@ def sweep(
 
 def _held_back(database: Database, found: list[Finding], mode: str, *, by: str, alone: bool) -> SweepReport:
     """With flag `recovery.mode` at observe, what would be done is kept; at off, nobody has even looked."""
-    said = f"nothing was done: flag {RECOVERY_MODE} is {mode}"
     if mode == OBSERVE:
         with database.begin() as tx:
             for finding in found:
-                store.observe(tx, by=by, **{name: getattr(finding, name) for name in store.OBSERVED})
+                would = f"{finding.sentence} {consequence(finding.signal)}"
+                store.observe(tx, by=by, would=would, **{name: getattr(finding, name) for name in store.OBSERVED})
             if not alone:
                 store.mark_sweep(tx, by)
-    return SweepReport([RecoveryDecision(finding, False, said) for finding in found], by, True)
+    return _not_acted(found, f"nothing was done: flag {RECOVERY_MODE} is {mode}.", by)
+
+
+def _not_acted(found: list[Finding], why: str, by: str) -> SweepReport:
+    decisions = [RecoveryDecision(each, False, f"{why} {consequence(each.signal)}") for each in found]
+    return SweepReport(decisions, by, True)
 
 
 def _end_stuck_transactions(database: Database) -> None:

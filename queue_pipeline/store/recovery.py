@@ -74,10 +74,10 @@ VALUES (:swept_by, :signal, :function_run_id, :window_id, :job_id, :shard, :deta
 """
 
 #: What is kept of a finding while recovery only observes.
-OBSERVED = ("key", "signal", "shard", "function_run_id", "window_id", "job_id", "sentence")
+OBSERVED = ("key", "signal", "shard", "function_run_id", "window_id", "job_id")
 OBSERVE_SQL = """
 INSERT INTO recovery_observation (finding_key, observed_by, signal, shard, function_run_id, window_id, job_id, would)
-VALUES (:key, :by, :signal, :shard, :function_run_id, :window_id, :job_id, :sentence)
+VALUES (:key, :by, :signal, :shard, :function_run_id, :window_id, :job_id, :would)
 ON CONFLICT (finding_key) DO UPDATE SET last_seen_at = clock_timestamp()
 """
 OBSERVATIONS_SQL = """
@@ -219,9 +219,9 @@ def record_decision(
     tx.execute(sa.text("SELECT pg_notify('queue_pipeline', 'due')"))
 
 
-def observe(tx: Tx, *, by: str, **finding: object) -> None:
+def observe(tx: Tx, *, by: str, would: str, **finding: object) -> None:
     """Keep what recovery would have done about a finding (OBSERVED); the same one again only shows that it is still there."""
-    tx.execute(sa.text(OBSERVE_SQL), {**finding, "by": by})
+    tx.execute(sa.text(OBSERVE_SQL), {**finding, "by": by, "would": would})
 
 
 def observations(tx: Tx, *, seconds: float, limit: int) -> list[Observation]:

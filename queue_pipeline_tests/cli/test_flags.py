@@ -65,6 +65,7 @@ def test_what_recovery_would_have_done_is_listed_and_the_job_left_alone(run: Com
     (seen,) = run("recover", "--observed", "--json").data
     assert (seen["shard"], seen["observed_by"]) == ("shard-00", "cli")
     assert seen["would"].startswith(f"Function run {held_by} of shard-00")
+    assert "its running jobs given back" in seen["would"]
     assert f"run:{held_by}:" in run("recover", "--observed").out
     with db.direct() as connection:
         assert connection.execute("SELECT state FROM job").fetchall() == [("RUNNING",)]

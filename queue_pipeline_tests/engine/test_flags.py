@@ -113,12 +113,13 @@ def test_recovery_that_observes_says_once_what_it_would_have_done_and_then_does_
     for who in ("watch sensor", "cron"):
         (decision,) = sweep(db, by=who).decisions
         assert not decision.acted
-        assert decision.detail == "nothing was done: flag recovery.mode is observe"
+        assert decision.detail.startswith("nothing was done: flag recovery.mode is observe. It would be fenced")
     assert (kitchen.state(job), kitchen.rows("SELECT state FROM function_run")) == ("RUNNING", [("RUNNING",)])
     assert kitchen.rows("SELECT 1 FROM recovery_decision") == []
     (seen,) = observed(db, limit=10)
     assert (seen.observed_by, seen.signal, seen.shard) == ("watch sensor", "dead", "shard-00")
     assert seen.would.startswith(f"Function run {run} of shard-00")
+    assert "its running jobs given back" in seen.would
     assert seen.last_seen_at > seen.observed_at
     assert kitchen.rows("SELECT swept_by FROM sweep_mark") == [("cron",)], "somebody looks"
     flags.flip(db, RECOVERY_MODE, "enforce", **WHO)
@@ -130,7 +131,7 @@ def test_recovery_that_is_off_does_nothing_and_resets_no_dead_man_s_switch(db: D
     _, job = an_expired_run(db)
     flags.flip(db, RECOVERY_MODE, "off", **WHO)
     (decision,) = sweep(db, by="cron").decisions
-    assert decision.detail == "nothing was done: flag recovery.mode is off"
+    assert decision.detail.startswith("nothing was done: flag recovery.mode is off. It would be fenced")
     assert kitchen.state(job) == "RUNNING"
     assert kitchen.rows("SELECT 1 FROM sweep_mark UNION ALL SELECT 1 FROM recovery_observation") == []
 

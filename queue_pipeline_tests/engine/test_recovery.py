@@ -215,6 +215,9 @@ def test_a_dry_run_tells_everything_and_changes_nothing(kitchen: Kitchen, held: 
     decisions = swept(kitchen, dry_run=True)
     assert {decision.finding.signal for decision in decisions} == {Signal.DEAD, Signal.ORPHANED}
     assert not any(decision.acted for decision in decisions)
+    told = {decision.finding.signal: decision.detail for decision in decisions}
+    assert "It would be fenced, its running jobs given back" in told[Signal.DEAD]
+    assert "It would be given up, and another window opened" in told[Signal.ORPHANED]
     assert snapshot(kitchen) == before
 
 
